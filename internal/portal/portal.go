@@ -1,0 +1,24 @@
+// Package portal carries many byte streams between host and guest over
+// whatever joins the two: one virtio-serial port, for example.
+//
+// The host calls [Client] on its end, the guest [Server] on its own. Each first
+// sends a greeting with its protocol version, so that both know the other is
+// there and speaks the same language. After that the host opens streams with
+// [Session.Dial], naming a port, and the guest accepts them from the listener
+// of that port ([Session.Listen]).
+//
+// The same few bytes that name a port open a stream through a Unix socket:
+// [Forward] joins such a socket to a session, and [DialUnix] is its client.
+package portal
+
+import (
+	"context"
+	"net"
+)
+
+// Dialer opens byte streams to ports of the guest.
+type Dialer interface {
+	// Dial opens a stream to a port on which the guest listens. It waits until
+	// the guest is there.
+	Dial(ctx context.Context, port uint32) (net.Conn, error)
+}

@@ -1,0 +1,28 @@
+// Package protocol holds what the library, the shim and the guest agent share:
+// the gRPC services of boxlite.v1, the kinds of errors and how they cross a
+// process border, and the constants that both ends must agree on.
+//
+// The services are described in boxlite/v1/*.proto; `go generate` makes their
+// Go code anew (it needs protoc; the result is committed).
+package protocol
+
+//go:generate protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative boxlite/v1/error.proto boxlite/v1/guest.proto boxlite/v1/container.proto boxlite/v1/execution.proto boxlite/v1/shim.proto
+
+// Version is the version of the protocol between library, shim and agent. The
+// portal's greeting carries it; the two ends must have the same.
+const Version = 1
+
+// PortAgent is the portal's port on which the agent serves gRPC.
+const PortAgent = 1
+
+// Serial numbers by which the agent finds its disks.
+const (
+	SerialImage = "boxlite-image"
+	SerialBox   = "boxlite-disk"
+)
+
+// PortName is the name of the virtio-serial port that carries the portal.
+const PortName = "boxlite.portal"
+
+// MainExecution is the ID of the container's main process.
+const MainExecution = "main"
