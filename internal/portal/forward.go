@@ -1,0 +1,72 @@
+package portal
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"time"
+)
+
+// Forward serves a Unix socket as a way into the guest: each connection names a
+// port, as [DialUnix] does, and is joined to a stream to that port. It returns
+// when l is closed, after closing all connections; it does not close l.
+func Forward(ctx context.Context, l net.Listener, guest Dialer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var joined sync.WaitGroup
+	defer joined.Wait()
+	defer cancel()
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		joined.Go(func() { forward(ctx, conn, guest) })
+	}
+}
+
+func forward(ctx context.Context, conn net.Conn, guest Dialer) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	_ = conn.SetReadDeadline(time.Now().Add(headerTimeout))
+	port, err := readPort(conn)
+	if err != nil {
+		return
+	}
+	_ = conn.SetReadDeadline(time.Time{})
+	stream, err := guest.Dial(ctx, port)
+	if err != nil {
+		return
+	}
+	defer stream.Close()
+	// Closing a stream ends only its own direction; a deadline ends both.
+	unblock := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Now()) })
+	defer unblock()
+	join(conn, stream)
+}
+
+// join copies both ways until both directions have ended.
+func join(conn, stream net.Conn) {
+	var toGuest sync.WaitGroup
+	toGuest.Go(func() {
+		if _, err := io.Copy(stream, conn); err != nil {
+			_ = conn.Close()
+		}
+		_ = stream.Close() // ends this direction only; reading goes on
+	})
+	_, _ = io.Copy(conn, stream)
+	// The guest has ended the stream: no use in what the client still sends.
+	_ = conn.Close()
+	toGuest.Wait()
+}
+
+// DialUnix opens a stream to a port of the guest over conn, a connection to a
+// socket that [Forward] serves. It returns conn itself.
+func DialUnix(conn net.Conn, port uint32) (net.Conn, error) {
+	if err := writePort(conn, port); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
