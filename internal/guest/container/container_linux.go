@@ -1,0 +1,177 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+)
+
+// Config describes a container.
+type Config struct {
+	// Root is the folder that becomes the container's "/". It is mounted
+	// already, and nothing else uses it.
+	Root string
+	// Hostname is also in /etc/hostname and, unless Env has it, $HOSTNAME.
+	Hostname string
+	// Env, Dir and User are the defaults of every process. Dir is created if
+	// it doesn't exist; empty means "/". User is name|uid[:group|gid]; empty
+	// means user 0.
+	Env  []string
+	Dir  string
+	User string
+	// Hosts and ResolvConf are the contents of /etc/hosts and
+	// /etc/resolv.conf. The image's own files are hidden, not changed; nil
+	// leaves them visible.
+	Hosts, ResolvConf []byte
+	// Cgroup is the folder of an existing cgroup v2 in which all processes are
+	// born. It also confines them to the usual devices: without it, which is
+	// for tests, root in the container can make and open any device node.
+	Cgroup string
+}
+
+// Container is a running set of namespaces, ready for processes.
+type Container struct {
+	config Config
+	// init is PID 1 of the container. Its namespaces are the container's.
+	init *os.Process
+	// life holds init back from ending.
+	life *os.File
+	// root, null, pts and cgroup are the container's /, /dev/null, /dev/pts
+	// and cgroup; cgroup may be nil.
+	initFD, root, null, pts, cgroup *os.File
+
+	programs chan *program
+	ended    chan struct{}
+	children sync.WaitGroup
+
+	mu     sync.RWMutex // held for reading while a process is started
+	killed bool
+}
+
+// New starts a container, and returns when everything is mounted. It makes the
+// calling process non-dumpable. The caller must end the container with Kill.
+func New(ctx context.Context, config Config) (*Container, error) {
+	// New processes share the agent's memory for a moment: root in the
+	// container must not get at it through /proc.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return nil, internal("make the agent non-dumpable", err)
+	}
+	c := &Container{config: config, programs: make(chan *program), ended: make(chan struct{})}
+	if err := c.start(ctx); err != nil {
+		c.Kill()
+		return nil, err
+	}
+	return c, nil
+}
+
+// start starts init and what serves the container.
+func (c *Container) start(ctx context.Context) (err error) {
+	if c.config.Cgroup != "" {
+		if c.cgroup, err = os.OpenFile(c.config.Cgroup, unix.O_DIRECTORY|unix.O_PATH, 0); err != nil {
+			return internal("open the container's cgroup", err)
+		}
+	}
+	if err := c.startInit(ctx); err != nil {
+		return err
+	}
+	if err := c.openNamespace(); err != nil {
+		return internal("enter the container", err)
+	}
+	ready := make(chan error)
+	go c.serve(ready)
+	if err := <-ready; err != nil {
+		return internal("enter the container", err)
+	}
+	return nil
+}
+
+// openNamespace opens what is needed to start processes.
+func (c *Container) openNamespace() (err error) {
+	c.root, err = os.OpenFile(filepath.Join("/proc", strconv.Itoa(c.init.Pid), "root"), unix.O_DIRECTORY|unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	if c.null, err = c.open("/dev/null", unix.O_RDWR); err != nil {
+		return err
+	}
+	c.pts, err = c.open("/dev/pts", unix.O_DIRECTORY|unix.O_PATH)
+	return err
+}
+
+// openRegular opens a regular file of the container for reading. It is nil if
+// there is none.
+func (c *Container) openRegular(name string) (*os.File, error) {
+	f, err := c.open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// open opens a file of the container. No symbolic link leads out of it, neither
+// by name nor through /proc.
+func (c *Container) open(name string, flags int) (*os.File, error) {
+	fd, err := openat2(int(c.root.Fd()), name, flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+func openat2(dir int, name string, flags int, resolve uint64) (int, error) {
+	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: resolve}
+	for {
+		fd, err := unix.Openat2(dir, name, &how)
+		// EAGAIN: a rename elsewhere made the kernel unsure of "..".
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
+			return fd, err
+		}
+	}
+}
+
+// Done is closed when the container has ended, be it by Kill or because its init
+// was killed for want of memory.
+func (c *Container) Done() <-chan struct{} { return c.ended }
+
+// Kill ends all processes of the container and waits until they are gone. It may
+// be called more than once.
+func (c *Container) Kill() {
+	if c.init != nil {
+		// The kernel ends all processes of a PID namespace with its init.
+		_ = c.init.Kill()
+		<-c.ended
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.killed {
+		return
+	}
+	c.killed = true
+	close(c.programs)
+	c.children.Wait()
+	for _, f := range []*os.File{c.life, c.initFD, c.root, c.null, c.pts, c.cgroup} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+func internal(op string, err error) error {
+	return &protocol.Error{Kind: protocol.KindInternal, Op: op, Err: err}
+}
+
+func stopped(op string) error {
+	return &protocol.Error{
+		Kind: protocol.KindStopped, Op: op,
+		Hint: "The container has ended; start the box again.",
+		Err:  fmt.Errorf("container is not running"),
+	}
+}
