@@ -39,6 +39,7 @@ make -C "$tree" ARCH=x86_64 -j"${JOBS:-$(nproc)}" vmlinux
 strip --strip-debug -o "$build/vmlinux" "$tree/vmlinux"
 strip --strip-all "$build/vmlinux"
 zstd -19 -f -q "$build/vmlinux" -o "$here/vmlinux-amd64.zst"
+chmod 644 "$here/vmlinux-amd64.zst"
 
 {
   echo "package:          $package"

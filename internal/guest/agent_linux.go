@@ -1,0 +1,64 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+
+	"github.com/boxlite-go/boxlite/internal/guest/container"
+	"github.com/boxlite-go/boxlite/internal/portal"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+// Main is the agent. It never returns: when the host closes the portal, or
+// something that it can't do without fails, the machine powers off.
+func Main() {
+	if os.Args[0] == container.InitName {
+		container.InitMain()
+	}
+	err := run(context.Background())
+	fmt.Fprintln(os.Stderr, "boxlite-guest:", err)
+	unix.Sync()
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	os.Exit(1)
+}
+
+func run(ctx context.Context) error {
+	if os.Getpid() != 1 {
+		return fmt.Errorf("the guest agent runs as process 1 of a box's virtual machine, nowhere else")
+	}
+	if err := boot(); err != nil {
+		return err
+	}
+	port, err := openPort()
+	if err != nil {
+		return err
+	}
+	session, err := portal.Server(ctx, port)
+	if err != nil {
+		return err
+	}
+	listener, err := session.Listen(protocol.PortAgent)
+	if err != nil {
+		return err
+	}
+	return newServer(ctx).Serve(listener)
+}
+
+// newServer returns the gRPC server with the agent's services.
+func newServer(ctx context.Context) *grpc.Server {
+	c := &containerService{executions: newExecutions(ctx)}
+	server := grpc.NewServer(
+		grpc.MaxConcurrentStreams(4096),
+		grpc.InitialWindowSize(1<<20),
+		grpc.InitialConnWindowSize(1<<20),
+	)
+	boxlitev1.RegisterGuestServer(server, &guestService{container: c})
+	boxlitev1.RegisterContainerServer(server, c)
+	boxlitev1.RegisterExecutionServer(server, &executionService{executions: c.executions})
+	return server
+}

@@ -1,0 +1,152 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/boxlite-go/boxlite/internal/guest/container"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+// containerService serves boxlite.v1.Container.
+type containerService struct {
+	boxlitev1.UnimplementedContainerServer
+	executions *executions
+
+	mu        sync.Mutex
+	request   *boxlitev1.ContainerInitRequest // nil before Init
+	container *container.Container
+	mounted   bool
+	started   bool
+}
+
+func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitRequest) (*boxlitev1.ContainerInitResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.request != nil {
+		return nil, protocol.ToStatus(&protocol.Error{
+			Kind: protocol.KindInvalidState, Op: "set up the container", Err: errors.New("it is set up already"),
+		})
+	}
+	s.request = r
+	if err := mountRoot(r.GetImageDisk(), r.GetBoxDisk()); err != nil {
+		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "set up the container", Err: err})
+	}
+	s.mounted = true
+	cgroup, err := makeCgroup()
+	if err != nil {
+		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "set up the container", Err: err})
+	}
+	c, err := container.New(ctx, container.Config{
+		Root:       dirContainer,
+		Hostname:   r.GetHostname(),
+		Env:        r.GetEnv(),
+		Dir:        r.GetDir(),
+		User:       r.GetUser(),
+		Hosts:      hostsFile(r.GetHostname()),
+		ResolvConf: []byte("# This box has no network.\n"),
+		Cgroup:     cgroup,
+	})
+	if err != nil {
+		return nil, protocol.ToStatus(err)
+	}
+	s.container = c
+	s.executions.open(c)
+	return &boxlitev1.ContainerInitResponse{}, nil
+}
+
+func hostsFile(hostname string) []byte {
+	const hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+	if hostname == "" {
+		return []byte(hosts)
+	}
+	return []byte(hosts + "127.0.1.1\t" + hostname + "\n")
+}
+
+// makeCgroup creates the cgroup of the container, with the controllers that
+// limits on it and on single commands need.
+func makeCgroup() (string, error) {
+	path := filepath.Join(dirCgroup, "container")
+	control := []byte("+cpu +memory +pids +io")
+	if err := os.WriteFile(filepath.Join(dirCgroup, "cgroup.subtree_control"), control, 0); err != nil {
+		return "", err
+	}
+	return path, os.Mkdir(path, 0o755)
+}
+
+func (s *containerService) Start(context.Context, *boxlitev1.ContainerStartRequest) (*boxlitev1.ContainerStartResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.container == nil || s.started {
+		return nil, protocol.ToStatus(&protocol.Error{
+			Kind: protocol.KindInvalidState, Op: "start the container",
+			Err: errors.New("it is not set up, or has been started before"),
+		})
+	}
+	s.started = true
+	if len(s.request.GetMain().GetArgs()) == 0 {
+		return &boxlitev1.ContainerStartResponse{}, nil
+	}
+	e, err := s.executions.start(protocol.MainExecution, s.request.GetMain(), s.request.GetMainStdin())
+	if err != nil {
+		return nil, protocol.ToStatus(err)
+	}
+	return &boxlitev1.ContainerStartResponse{ExecutionId: e.id}, nil
+}
+
+func (s *containerService) Wait(ctx context.Context, _ *boxlitev1.ContainerWaitRequest) (*boxlitev1.ContainerWaitResponse, error) {
+	e, err := s.executions.get(ctx, protocol.MainExecution)
+	if err != nil {
+		return nil, protocol.ToStatus(err)
+	}
+	status, err := e.out.wait(ctx)
+	if err != nil {
+		return nil, protocol.ToStatus(err)
+	}
+	return &boxlitev1.ContainerWaitResponse{Status: status}, nil
+}
+
+// stopSignal is what asks the main process to end.
+func (s *containerService) stopSignal() syscall.Signal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.request.GetStopSignal(); n > 0 && n <= 64 {
+		return syscall.Signal(n)
+	}
+	return syscall.SIGTERM
+}
+
+// kill ends all that runs in the container.
+func (s *containerService) kill() {
+	s.mu.Lock()
+	c := s.container
+	s.mu.Unlock()
+	if c != nil {
+		c.Kill()
+	}
+}
+
+// unmount writes everything to the disks and lets go of them.
+func (s *containerService) unmount() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.mounted {
+		return nil
+	}
+	s.mounted = false
+	var failed []error
+	for _, dir := range []string{dirContainer, dirBox, dirImage} {
+		if err := unix.Unmount(dir, 0); err != nil {
+			failed = append(failed, &os.PathError{Op: "unmount", Path: dir, Err: err})
+		}
+	}
+	unix.Sync() // for what could not be unmounted
+	return errors.Join(failed...)
+}

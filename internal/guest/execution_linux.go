@@ -1,0 +1,122 @@
+package guest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/guest/container"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+// execution is one command: its process and what it has written.
+type execution struct {
+	id    string
+	out   *output
+	child *container.Child
+	stdin *os.File // nil if nothing can be written
+	tty   bool
+}
+
+// follow reads the child's output until it has ended and all is read.
+func (e *execution) follow(ctx context.Context) {
+	readers := make(chan struct{}, streamCount)
+	streams := []*os.File{e.child.Stdout, e.child.Stderr}
+	for i, f := range streams {
+		go func() {
+			e.read(ctx, i, f)
+			readers <- struct{}{}
+		}()
+	}
+	go func() {
+		end := e.child.Wait()
+		// A process that lives on in the background may hold the streams open.
+		// What was written before the end is in the pipes: take that, and stop.
+		for _, f := range streams {
+			interrupt(f)
+		}
+		for range streams {
+			<-readers
+		}
+		for i, f := range streams {
+			e.drain(ctx, i, f)
+		}
+		if e.stdin != nil {
+			_ = e.stdin.Close() // of a terminal it is closed already
+		}
+		e.out.finish(&boxlitev1.ExitStatus{Code: uint32(end.Code), Signal: uint32(end.Signal)})
+	}()
+}
+
+// read copies a stream until its end, or until interrupt.
+func (e *execution) read(ctx context.Context, stream int, f *os.File) {
+	if f == nil {
+		return
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := f.Read(buf)
+		e.out.write(ctx, stream, buf[:n])
+		if err != nil {
+			return
+		}
+	}
+}
+
+// drain reads what is in the pipe without waiting for more, and closes it.
+func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
+	if f == nil {
+		return
+	}
+	defer f.Close()
+	resume(f)
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	buf := make([]byte, 64<<10)
+	for {
+		var n int
+		var readErr error
+		if err := raw.Read(func(fd uintptr) bool {
+			n, readErr = syscall.Read(int(fd), buf)
+			return true
+		}); err != nil {
+			return
+		}
+		if readErr == syscall.EINTR {
+			continue
+		}
+		if readErr != nil || n <= 0 {
+			return
+		}
+		e.out.write(ctx, stream, buf[:n])
+	}
+}
+
+// interrupt ends a blocked read of f, and all later ones until resume.
+func interrupt(f *os.File) {
+	if f != nil {
+		_ = f.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+func resume(f *os.File) { _ = f.SetReadDeadline(time.Time{}) }
+
+func (e *execution) signal(number uint32) error {
+	if number == 0 || number > 64 {
+		return &protocol.Error{
+			Kind: protocol.KindInvalidArgument, Op: "signal the command", Err: fmt.Errorf("no signal has number %d", number),
+		}
+	}
+	return e.child.Signal(syscall.Signal(number))
+}
+
+func (e *execution) resize(size *boxlitev1.TerminalSize) error {
+	return e.child.Resize(clampSize(size.GetRows()), clampSize(size.GetCols()))
+}
+
+func clampSize(n uint32) uint16 { return uint16(min(n, 1<<16-1)) }

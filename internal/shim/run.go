@@ -1,0 +1,316 @@
+package shim
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/boxlite-go/boxlite/internal/portal"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/vmm"
+)
+
+// shutdownMargin is what the guest gets, beyond the grace of its processes, to
+// write everything to its disks. After it the machine is ended at once.
+const shutdownMargin = 20 * time.Second
+
+// process is a shim at work.
+type process struct {
+	spec Spec
+	log  *slog.Logger
+
+	control, streams *net.UnixListener
+
+	mu      sync.Mutex
+	stage   string
+	stages  []*boxlitev1.Stage
+	guest   *grpc.ClientConn
+	machine vmm.Machine
+	kernel  string
+	main    string // execution ID of the main process, if there is one
+	err     error  // why the start failed
+	ending  *boxlitev1.ExitRecord
+
+	ready     chan struct{} // closed when the container runs, or the start failed
+	endedOnce sync.Once
+	end       chan struct{} // closed when the run is to end, however
+	grace     time.Duration
+	force     bool
+	ended     chan struct{} // closed when all is over and written
+}
+
+func newProcess(spec Spec, log *slog.Logger) (*process, error) {
+	p := &process{
+		spec: spec, log: log, stage: "shim",
+		ready: make(chan struct{}), end: make(chan struct{}), ended: make(chan struct{}),
+	}
+	if err := clearRun(spec.Dir); err != nil {
+		return nil, err
+	}
+	if err := writeIdentity(spec.Dir); err != nil {
+		return nil, err
+	}
+	var err error
+	if p.control, err = listenUnix(spec.Dir, fileSocket); err != nil {
+		return nil, err
+	}
+	if p.streams, err = listenUnix(spec.Dir, filePortal); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// run is the whole life of a box's run: start, wait for its end, clean up.
+func (p *process) run(ctx context.Context) {
+	server := grpc.NewServer()
+	boxlitev1.RegisterShimServer(server, &service{process: p})
+	go func() { _ = server.Serve(p.control) }() // ends with GracefulStop
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	err := p.start(ctx)
+	p.mu.Lock()
+	p.err = err
+	p.mu.Unlock()
+	if err != nil {
+		p.log.Error("start", "error", err)
+		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: protocol.ToDetail(err)}, 0, true)
+	}
+	close(p.ready)
+
+	<-p.end
+	p.shutDown(ctx)
+	if err := writeExit(p.spec.Dir, p.ending); err != nil {
+		p.log.Error("write the exit record", "error", err)
+	}
+	close(p.ended)
+	server.GracefulStop()
+	_ = clearSockets(p.spec.Dir)
+}
+
+// start brings the box to where its main process runs, stage by stage.
+func (p *process) start(ctx context.Context) error {
+	startCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-p.end:
+			cancel(&protocol.Error{Kind: protocol.KindStopped, Err: errors.New("the box was stopped while it started")})
+		case <-startCtx.Done():
+		}
+	}()
+	for _, stage := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"vmm", p.startMachine},
+		{"kernel", p.awaitAgent},
+		{"agent", p.initGuest},
+		{"container", p.initContainer},
+	} {
+		p.mu.Lock()
+		p.stage = stage.name
+		p.mu.Unlock()
+		began := time.Now()
+		if err := stage.do(startCtx); err != nil {
+			if cause := context.Cause(startCtx); cause != nil {
+				err = cause
+			}
+			return &protocol.Error{
+				Kind: protocol.KindOf(err), Op: "start the box, stage " + stage.name, Box: p.spec.BoxID, Err: err,
+			}
+		}
+		p.mu.Lock()
+		p.stages = append(p.stages, &boxlitev1.Stage{Name: stage.name, Nanos: int64(time.Since(began))})
+		p.mu.Unlock()
+	}
+	p.mu.Lock()
+	p.stage = "running"
+	p.mu.Unlock()
+	return nil
+}
+
+func (p *process) startMachine(ctx context.Context) error {
+	engine, err := engineFor(p.spec.Machine)
+	if err != nil {
+		return err
+	}
+	machine, err := engine.Start(ctx, p.spec.VM)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.machine = machine
+	p.mu.Unlock()
+	go p.watchMachine(machine)
+	go func() { _ = portal.Forward(context.WithoutCancel(ctx), p.streams, machine.Portal()) }()
+	return nil
+}
+
+// watchMachine notes an end of the machine that nobody asked for.
+func (p *process) watchMachine(machine vmm.Machine) {
+	outcome := machine.Wait()
+	record := &boxlitev1.ExitRecord{Reason: ReasonVMM}
+	err := outcome.Err
+	switch outcome.Reason {
+	case vmm.ReasonPanic:
+		record.Reason = ReasonPanic
+	case vmm.ReasonOff:
+		if err == nil {
+			err = errors.New("the guest powered off")
+		}
+	}
+	if err == nil {
+		err = errors.New("the virtual machine ended")
+	}
+	record.Error = protocol.ToDetail(&protocol.Error{
+		Kind: protocol.KindEngine, Box: p.spec.BoxID, Err: err,
+		Hint: "the end of the guest's console is in " + filepath.Join(p.spec.Dir, dirLogs, fileConsoleLog),
+	})
+	p.finish(record, 0, true)
+}
+
+func (p *process) awaitAgent(ctx context.Context) error {
+	conn, err := p.machine.Portal().Dial(ctx, protocol.PortAgent)
+	if err != nil {
+		return err
+	}
+	guest, err := dialAgent(conn, func(ctx context.Context) (net.Conn, error) {
+		return p.machine.Portal().Dial(ctx, protocol.PortAgent)
+	})
+	if err != nil {
+		_ = conn.Close()
+		return err
+	}
+	p.mu.Lock()
+	p.guest = guest
+	p.mu.Unlock()
+	return nil
+}
+
+func (p *process) initGuest(ctx context.Context) error {
+	entropy := make([]byte, 64)
+	_, _ = rand.Read(entropy) // never fails
+	response, err := boxlitev1.NewGuestClient(p.guest).Init(ctx, &boxlitev1.GuestInitRequest{
+		UnixNanos: time.Now().UnixNano(),
+		Entropy:   entropy,
+		Hostname:  p.spec.Container.GetHostname(),
+	})
+	if err != nil {
+		return protocol.FromStatus(err)
+	}
+	p.mu.Lock()
+	p.kernel = response.GetKernelRelease()
+	p.mu.Unlock()
+	return nil
+}
+
+func (p *process) initContainer(ctx context.Context) error {
+	client := boxlitev1.NewContainerClient(p.guest)
+	if _, err := client.Init(ctx, p.spec.Container); err != nil {
+		return protocol.FromStatus(err)
+	}
+	if len(p.spec.Container.GetMain().GetArgs()) == 0 {
+		return nil
+	}
+	p.mu.Lock()
+	p.main = protocol.MainExecution
+	p.mu.Unlock()
+	if err := p.logMain(); err != nil {
+		return err
+	}
+	go p.watchMain(client)
+	if p.spec.WaitForAttach {
+		return nil
+	}
+	_, err := client.Start(ctx, &boxlitev1.ContainerStartRequest{})
+	return protocol.FromStatus(err)
+}
+
+// watchMain ends the run when the main process has ended.
+func (p *process) watchMain(client boxlitev1.ContainerClient) {
+	response, err := client.Wait(context.Background(), &boxlitev1.ContainerWaitRequest{})
+	if err != nil {
+		return // the machine has ended, and watchMachine knows how
+	}
+	// Everyone attached gets all output first, however slowly they read.
+	p.finish(&boxlitev1.ExitRecord{Reason: ReasonExited, Status: response.GetStatus()}, -1, false)
+}
+
+// stop ends the run on request, and returns when all is over.
+func (p *process) stop(reason string, grace time.Duration, force bool) {
+	p.finish(&boxlitev1.ExitRecord{Reason: reason}, grace, force)
+	if force {
+		// A shutdown that is under way must not keep the machine alive.
+		p.mu.Lock()
+		machine := p.machine
+		p.mu.Unlock()
+		if machine != nil {
+			_ = machine.Kill()
+		}
+	}
+	<-p.ended
+}
+
+// finish says how the run ends; only the first call counts. A negative grace
+// has no limit.
+func (p *process) finish(record *boxlitev1.ExitRecord, grace time.Duration, force bool) {
+	p.endedOnce.Do(func() {
+		p.mu.Lock()
+		p.ending, p.grace, p.force = record, grace, force
+		p.mu.Unlock()
+		close(p.end)
+	})
+}
+
+// shutDown ends the guest and then the machine.
+func (p *process) shutDown(ctx context.Context) {
+	if p.guest != nil && !p.force {
+		if p.grace >= 0 {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, p.grace+shutdownMargin)
+			defer cancel()
+		}
+		_, err := boxlitev1.NewGuestClient(p.guest).Shutdown(ctx, &boxlitev1.ShutdownRequest{
+			GraceMillis: uint32(max(0, p.grace.Milliseconds())),
+		})
+		if err != nil {
+			err = protocol.FromStatus(err)
+			p.log.Error("shut the guest down", "error", err)
+			if p.ending.Error == nil {
+				p.ending.Error = protocol.ToDetail(fmt.Errorf("shut the guest down: %w", err))
+			}
+		} else if p.ending.Status == nil {
+			p.ending.Status = p.mainStatus(ctx)
+		}
+	}
+	_ = p.streams.Close()
+	if p.machine != nil {
+		_ = p.machine.Kill()
+		p.machine.Wait()
+	}
+	if p.guest != nil {
+		_ = p.guest.Close()
+	}
+}
+
+// mainStatus asks how the main process ended, after a shutdown.
+func (p *process) mainStatus(ctx context.Context) *boxlitev1.ExitStatus {
+	if p.main == "" {
+		return nil
+	}
+	response, err := boxlitev1.NewContainerClient(p.guest).Wait(ctx, &boxlitev1.ContainerWaitRequest{})
+	if err != nil {
+		return nil
+	}
+	return response.GetStatus()
+}

@@ -1,0 +1,62 @@
+package shim
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+// service serves boxlite.v1.Shim.
+type service struct {
+	boxlitev1.UnimplementedShimServer
+	process *process
+}
+
+func (s *service) Ready(ctx context.Context, _ *boxlitev1.ReadyRequest) (*boxlitev1.ReadyResponse, error) {
+	p := s.process
+	select {
+	case <-p.ready:
+	case <-ctx.Done():
+		return nil, protocol.ToStatus(ctx.Err())
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return nil, protocol.ToStatus(p.err)
+	}
+	return &boxlitev1.ReadyResponse{KernelRelease: p.kernel, Stages: p.stages, ExecutionId: p.main}, nil
+}
+
+func (s *service) Status(context.Context, *boxlitev1.StatusRequest) (*boxlitev1.StatusResponse, error) {
+	p := s.process
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	response := &boxlitev1.StatusResponse{Stage: p.stage}
+	if p.machine != nil {
+		response.VmmPid = uint32(p.machine.PID())
+	}
+	return response, nil
+}
+
+func (s *service) Stop(_ context.Context, r *boxlitev1.StopRequest) (*boxlitev1.StopResponse, error) {
+	reason := ReasonStopped
+	if r.GetForce() {
+		reason = ReasonKilled
+	}
+	s.process.stop(reason, time.Duration(r.GetGraceMillis())*time.Millisecond, r.GetForce())
+	return &boxlitev1.StopResponse{Exit: s.process.ending}, nil
+}
+
+// clearSockets removes what only a living shim serves.
+func clearSockets(dir string) error {
+	for _, name := range []string{fileSocket, filePortal, fileIdentity} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
