@@ -228,7 +228,7 @@ func (c *Container) enter() error {
 	if err := limitCapabilities(); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-	return nil
+	return loadThreadFilter()
 }
 
 // program returns what the new process does until it is the command. It begins
@@ -268,6 +268,7 @@ func (l *launch) program(c *Container) (*program, error) {
 	p.add("enter the working directory", unix.SYS_FCHDIR, l.dir.Fd())
 	// All is close-on-exec anyway; but nothing of the agent may ever leak.
 	p.add("close files", unix.SYS_CLOSE_RANGE, 3, ^uintptr(0)>>32, 0)
+	p.addFilter()
 	p.add("limit capabilities", unix.SYS_CAPSET, p.ref(unsafe.Pointer(capHeader())), p.ref(unsafe.Pointer(containerCaps())))
 	p.add("set groups", unix.SYS_SETGROUPS, uintptr(len(l.who.groups)), p.ref(unsafe.Pointer(&l.who.groups[0])))
 	p.add("set group", unix.SYS_SETRESGID, uintptr(l.who.gid), uintptr(l.who.gid), uintptr(l.who.gid))
