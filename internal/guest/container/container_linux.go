@@ -75,8 +75,11 @@ func New(ctx context.Context, config Config) (*Container, error) {
 // start starts init and what serves the container.
 func (c *Container) start(ctx context.Context) (err error) {
 	if c.config.Cgroup != "" {
-		if c.cgroup, err = os.OpenFile(c.config.Cgroup, unix.O_DIRECTORY|unix.O_PATH, 0); err != nil {
+		if c.cgroup, err = os.OpenFile(c.config.Cgroup, unix.O_DIRECTORY, 0); err != nil {
 			return internal("open the container's cgroup", err)
+		}
+		if err := confineDevices(int(c.cgroup.Fd())); err != nil {
+			return internal("confine the container's devices", err)
 		}
 	}
 	if err := c.startInit(ctx); err != nil {

@@ -12,3 +12,8 @@ func TestSpawn(t *testing.T) {
 	_, err := c.Spawn(Process{Args: []string{"nope"}})
 	t.Log(err)
 }
+
+func TestDevices(t *testing.T) {
+	c := newContainer(t, Config{Cgroup: newCgroup(t)})
+	t.Log(sh(t, c, "cat /proc/self/cgroup; mknod /tmp/disk b 254 0 && ls -l /tmp/disk; head -c 1 /tmp/disk;head -c 1 /dev/zero | od -c; mknod /tmp/console c 5 1; echo hi > /tmp/console; mknod /tmp/null c 1 3; echo > /tmp/null; ls /sys/fs/cgroup; cat /proc/1/cgroup"))
+}

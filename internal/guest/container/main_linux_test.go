@@ -86,6 +86,25 @@ func newContainer(t testing.TB, config Config) *Container {
 	return c
 }
 
+// newCgroup makes a cgroup that goes with the test.
+func newCgroup(t testing.TB) string {
+	t.Helper()
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		var fs unix.Statfs_t
+		if unix.Statfs(root, &fs) != nil || fs.Type != unix.CGROUP2_SUPER_MAGIC {
+			continue
+		}
+		dir, err := os.MkdirTemp(root, "boxlite-test-")
+		if err != nil {
+			t.Skip("can't make a cgroup: ", err)
+		}
+		t.Cleanup(func() { mustDo(t, os.Remove(dir)) })
+		return dir
+	}
+	t.Skip("needs cgroup v2")
+	return ""
+}
+
 // result is what a process wrote and how it ended.
 type result struct {
 	stdout, stderr string

@@ -153,12 +153,8 @@ func makeMountPoint(path string) error {
 // fillDev makes the usual devices and links in a fresh /dev.
 func fillDev() error {
 	defer unix.Umask(unix.Umask(0))
-	devices := []struct {
-		name         string
-		major, minor uint32
-	}{{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}}
 	for _, d := range devices {
-		if err := unix.Mknod("/dev/"+d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor))); err != nil {
+		if err := unix.Mknod("/dev/"+d.name, unix.S_IFCHR|0o666, int(unix.Mkdev(uint32(d.major), uint32(d.minor)))); err != nil {
 			return fmt.Errorf("make %s: %w", d.name, err)
 		}
 	}
