@@ -161,9 +161,6 @@ func becomeInit() error {
 	if err := os.WriteFile("/proc/self/comm", []byte(InitName), 0); err != nil {
 		return internal("name init", err)
 	}
-	if err := defaultSignals(); err != nil {
-		return internal("reset init's signals", err)
-	}
 	var config Config
 	if err := json.NewDecoder(os.Stdin).Decode(&config); err != nil {
 		return internal("read init's configuration", err)
@@ -185,7 +182,14 @@ func becomeInit() error {
 			return internal("detach init", err)
 		}
 	}
-	return dropAllCapabilities()
+	if err := dropAllCapabilities(); err != nil {
+		return internal("drop init's capabilities", err)
+	}
+	// Last: what goes to all threads takes signals.
+	if err := defaultSignals(); err != nil {
+		return internal("reset init's signals", err)
+	}
+	return nil
 }
 
 // defaultSignals takes all signals from the Go runtime: the kernel then drops
