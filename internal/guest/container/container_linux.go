@@ -3,10 +3,11 @@ package container
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +17,9 @@ import (
 
 // Config describes a container.
 type Config struct {
-	// Root is the folder that becomes the container's "/". It is mounted
-	// already, and nothing else uses it.
+	// Root is the folder that becomes the container's "/". All that is to be
+	// in it is mounted already. The caller's own root must be a mount, not the
+	// initial ramfs.
 	Root string
 	// Hostname is also in /etc/hostname and, unless Env has it, $HOSTNAME.
 	Hostname string
@@ -37,6 +39,10 @@ type Config struct {
 	Cgroup string
 }
 
+// maxStarting is how many processes start at the same time. Each takes a thread
+// until it has executed its command.
+const maxStarting = 32
+
 // Container is a running set of namespaces, ready for processes.
 type Container struct {
 	config Config
@@ -44,11 +50,12 @@ type Container struct {
 	init *os.Process
 	// life holds init back from ending.
 	life *os.File
-	// root, null, pts and cgroup are the container's /, /dev/null, /dev/pts
-	// and cgroup; cgroup may be nil.
+	// initFD is init's pidfd; root, null, pts and cgroup are the container's
+	// /, /dev/null, /dev/pts and cgroup. cgroup may be nil.
 	initFD, root, null, pts, cgroup *os.File
 
 	programs chan *program
+	starting chan struct{} // a place for each process that has yet to execute
 	ended    chan struct{}
 	children sync.WaitGroup
 
@@ -64,7 +71,10 @@ func New(ctx context.Context, config Config) (*Container, error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return nil, internal("make the agent non-dumpable", err)
 	}
-	c := &Container{config: config, programs: make(chan *program), ended: make(chan struct{})}
+	c := &Container{
+		config: config, programs: make(chan *program),
+		starting: make(chan struct{}, maxStarting), ended: make(chan struct{}),
+	}
 	if err := c.start(ctx); err != nil {
 		c.Kill()
 		return nil, err
@@ -109,14 +119,26 @@ func (c *Container) openNamespace() (err error) {
 	return err
 }
 
-// openRegular opens a regular file of the container for reading. It is nil if
-// there is none.
-func (c *Container) openRegular(name string) (*os.File, error) {
-	f, err := c.open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+// openRegular opens a regular file of the container for reading. One that isn't
+// there is empty.
+func (c *Container) openRegular(name string) (io.ReadCloser, error) {
+	path, err := c.open(name, unix.O_PATH)
+	if errors.Is(err, unix.ENOENT) {
+		return io.NopCloser(strings.NewReader("")), nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	return f, nil
+	defer path.Close()
+	// Only now is it known that to open it has no effect and doesn't block.
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(path.Fd()), &stat); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: name, Err: err}
+	}
+	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, &os.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
+	}
+	return os.Open("/proc/self/fd/" + strconv.Itoa(int(path.Fd())))
 }
 
 // open opens a file of the container. No symbolic link leads out of it, neither
@@ -175,6 +197,6 @@ func stopped(op string) error {
 	return &protocol.Error{
 		Kind: protocol.KindStopped, Op: op,
 		Hint: "The container has ended; start the box again.",
-		Err:  fmt.Errorf("container is not running"),
+		Err:  errors.New("the container is not running"),
 	}
 }

@@ -186,9 +186,6 @@ func becomeInit() error {
 		return internal("drop init's capabilities", err)
 	}
 	// Last: what goes to all threads takes signals.
-	if err := defaultSignals(); err != nil {
-		return internal("reset init's signals", err)
-	}
 	return nil
 }
 

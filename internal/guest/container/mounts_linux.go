@@ -93,33 +93,14 @@ func changeRoot(root string) error {
 	if err := unix.Chdir(root); err != nil {
 		return fmt.Errorf("enter %s: %w", root, err)
 	}
-	err := unix.PivotRoot(".", ".")
-	switch {
-	case err == nil:
-		// The old root is now on top of the new one.
-		if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("detach the old root: %w", err)
-		}
-	case errors.Is(err, unix.EINVAL):
-		// The initial ramfs can't be moved away, only covered.
-		if err := coverRoot(); err != nil {
-			return err
-		}
-	default:
+	if err := unix.PivotRoot(".", "."); err != nil {
 		return fmt.Errorf("pivot_root: %w", err)
 	}
+	// The old root is now on top of the new one.
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("detach the old root: %w", err)
+	}
 	return unix.Chdir("/")
-}
-
-// coverRoot mounts the working directory over the root.
-func coverRoot() error {
-	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
-		return fmt.Errorf("move to /: %w", err)
-	}
-	if err := unix.Chroot("."); err != nil {
-		return fmt.Errorf("chroot: %w", err)
-	}
-	return nil
 }
 
 // mount mounts a file system on a folder, which is made if it is missing.
