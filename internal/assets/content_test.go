@@ -117,6 +117,9 @@ func TestEmptyDiskIsExt4AndMostlyZero(t *testing.T) {
 	if got := disk[superblock+magic:][:2]; !bytes.Equal(got, []byte{0x53, 0xef}) {
 		t.Errorf("the magic number is %x", got)
 	}
+	if len(disk) > EmptyDiskSize || len(disk)%4096 != 0 {
+		t.Errorf("it has %d bytes", len(disk))
+	}
 	used := 0
 	for block := range slices.Chunk(disk, 4096) {
 		if !isZero(block) {

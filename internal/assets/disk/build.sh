@@ -3,7 +3,7 @@
 # here as empty.ext4.zst. Needs e2fsprogs and zstd; not root. The same version of
 # e2fsprogs gives the same bytes.
 #
-# The file system has 64 MiB; the guest's kernel grows it online to the size of
+# The file system has 64 MiB, of which the zeros at the end are left out; the guest's kernel grows it online to the size of
 # the box's disk, with EXT4_IOC_RESIZE_FS. What is chosen here, and why:
 #
 #   resize=67108864    room for the group descriptors of 256 GiB right behind the
@@ -31,5 +31,9 @@ mke2fs -q -F -t ext4 -b 4096 -I 256 -i 8192 -m 0 -J size=8 -U "$id" \
   -E "hash_seed=$id,root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,resize=67108864" \
   "$work/empty.ext4"
 e2fsck -fn "$work/empty.ext4" >/dev/null
+
+# All is zero from here on; leaving it out makes a disk in a tenth of the time.
+last=$({ cmp -l "$work/empty.ext4" /dev/zero 2>/dev/null || true; } | tail -n 1 | awk '{ print $1 }')
+truncate -s $(((last + 4095) / 4096 * 4096)) "$work/empty.ext4"
 zstd -19 -q -f "$work/empty.ext4" -o "$here/empty.ext4.zst"
 chmod 644 "$here/empty.ext4.zst"
