@@ -185,7 +185,10 @@ func becomeInit() error {
 	if err := dropAllCapabilities(); err != nil {
 		return internal("drop init's capabilities", err)
 	}
-	// Last: what goes to all threads takes signals.
+	// Last, as the Go runtime reaches all threads by a signal.
+	if err := defaultSignals(); err != nil {
+		return internal("reset init's signals", err)
+	}
 	return nil
 }
 
