@@ -92,45 +92,47 @@ func (c *Child) Wait() ExitStatus {
 
 // Signal sends a signal to the process, but not to its children.
 func (c *Child) Signal(sig syscall.Signal) error {
-	raw, err := c.pidfd.SyscallConn()
-	if err == nil {
-		control := func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), sig, nil, 0) }
-		if e := raw.Control(control); e != nil {
-			err = e
-		}
+	op := "send " + sig.String()
+	var err error
+	send := func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), sig, nil, 0) }
+	if !control(c.pidfd, send) {
+		err = unix.ESRCH // closed, as it has been reaped
 	}
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, os.ErrClosed), errors.Is(err, unix.ESRCH):
-		return &protocol.Error{
-			Kind: protocol.KindInvalidState, Op: "signal " + sig.String(), Err: os.ErrProcessDone,
-		}
+	case errors.Is(err, unix.ESRCH):
+		return &protocol.Error{Kind: protocol.KindInvalidState, Op: op, Err: os.ErrProcessDone}
 	case errors.Is(err, unix.EINVAL):
-		return &protocol.Error{Kind: protocol.KindInvalidArgument, Op: "signal " + sig.String(), Err: err}
+		return &protocol.Error{Kind: protocol.KindInvalidArgument, Op: op, Err: err}
 	}
-	return internal("signal "+sig.String(), err)
+	return internal(op, err)
 }
 
 // Resize sets the size of the process's terminal.
 func (c *Child) Resize(rows, cols uint16) error {
+	const op = "resize the terminal"
 	if !c.tty {
 		return &protocol.Error{
-			Kind: protocol.KindInvalidState, Op: "resize the terminal", Err: errors.New("the process has none"),
+			Kind: protocol.KindInvalidState, Op: op, Err: errors.New("the process has none"),
 			Hint: "Start the command with a terminal.",
 		}
 	}
-	raw, err := c.Stdout.SyscallConn()
-	if err == nil {
-		resize := func(fd uintptr) {
-			err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
-		}
-		if e := raw.Control(resize); e != nil {
-			err = e
-		}
+	var err error
+	resize := func(fd uintptr) {
+		err = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: rows, Col: cols})
+	}
+	if !control(c.Stdout, resize) {
+		return &protocol.Error{Kind: protocol.KindInvalidState, Op: op, Err: os.ErrClosed}
 	}
 	if err != nil {
-		return internal("resize the terminal", err)
+		return internal(op, err)
 	}
 	return nil
+}
+
+// control calls f with a file's descriptor, unless the file is closed.
+func control(file *os.File, f func(fd uintptr)) bool {
+	raw, err := file.SyscallConn()
+	return err == nil && raw.Control(f) == nil
 }

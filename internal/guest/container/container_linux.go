@@ -166,6 +166,19 @@ func openat2(dir int, name string, flags int, resolve uint64) (int, error) {
 // was killed for want of memory.
 func (c *Container) Done() <-chan struct{} { return c.ended }
 
+// over reports whether the container's init is ending, or has ended: nothing can
+// be started any more.
+func (c *Container) over() bool {
+	select {
+	case <-c.ended:
+		return true
+	default:
+		// What ends has no root any more.
+		_, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(c.init.Pid), "root"))
+		return err != nil
+	}
+}
+
 // Kill ends all processes of the container and waits until they are gone. It may
 // be called more than once.
 func (c *Container) Kill() {

@@ -171,7 +171,7 @@ func execError(stage string, err error) error {
 	}
 	var hint string
 	switch {
-	case errors.Is(err, unix.ENOENT):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
 		hint = "There is no such command in the box, or the interpreter that it names is missing."
 	case errors.Is(err, unix.EACCES):
 		hint = "Make it executable with chmod +x, or check that the user may reach it."

@@ -55,13 +55,11 @@ func (c *Container) Spawn(process Process) (*Child, error) {
 	}
 	defer l.close()
 	child, err := l.launch(c)
+	if err != nil && c.over() {
+		return nil, stopped(op)
+	}
 	if err != nil {
-		select {
-		case <-c.ended:
-			return nil, stopped(op)
-		default:
-			return nil, withOp(op, err)
-		}
+		return nil, withOp(op, err)
 	}
 	return child, nil
 }
