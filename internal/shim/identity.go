@@ -52,3 +52,12 @@ func writeJSON(path string, v any) error {
 	}
 	return renameio.WriteFile(path, append(data, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(path)))
 }
+
+// PID returns the process ID of the shim that runs for the box in dir.
+func PID(dir string) (int, error) {
+	id, err := readIdentity(dir)
+	if err == nil && !id.alive() {
+		err = os.ErrProcessDone
+	}
+	return id.PID, err
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 )
 
 // shutdownMargin is what the guest gets, beyond the grace of its processes, to
@@ -140,7 +141,7 @@ func (p *process) start(ctx context.Context) error {
 }
 
 func (p *process) startMachine(ctx context.Context) error {
-	engine, err := engineFor(p.spec.Machine)
+	engine, err := engines.For(p.spec.Machine)
 	if err != nil {
 		return err
 	}
