@@ -1,26 +1,54 @@
 package assets
 
 import (
-	_ "embed" // for emptyDisk
+	_ "embed" // for emptyDisks
+	"encoding/binary"
+	"errors"
 	"io"
-
-	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
-//go:embed disk/empty.ext4.zst
-var emptyDisk string
+const (
+	// MinDiskSize is the smallest size that [WriteEmptyDisk] takes, in bytes.
+	MinDiskSize = 64 << 20
+	// usualDiskSize is the size of the larger one of the two empty file systems.
+	usualDiskSize = 10 << 30
+	// diskBlockSize is the block size of both.
+	diskBlockSize = 4096
+)
 
-// EmptyDiskSize is the size in bytes of the file system in [EmptyDisk].
-const EmptyDiskSize = 64 << 20
+var (
+	//go:embed disk/empty-64M.zst
+	minDisk string
+	//go:embed disk/empty-10G.zst
+	usualDisk string
+)
 
-// EmptyDisk returns an ext4 file system without files, up to where all further
-// bytes of its [EmptyDiskSize] are zero. Most of what it returns is zero, too. The
-// guest grows the file system to the size of the disk that it is written to. The
-// caller closes the reader.
-func EmptyDisk() (io.ReadCloser, error) {
-	r, err := open(emptyDisk)
-	if err != nil {
-		return nil, &protocol.Error{Kind: protocol.KindInternal, Op: "read the embedded empty disk", Hint: hintDamaged, Err: err}
+// WriteEmptyDisk writes an ext4 file system without files to a disk of size
+// bytes, all of which must read as zeros. It leaves out blocks that hold only
+// zeros. The guest grows the file system if it is smaller than the disk.
+func WriteEmptyDisk(disk io.WriterAt, size int64) error {
+	packed := minDisk
+	if size >= usualDiskSize {
+		packed = usualDisk
 	}
-	return r, nil
+	blocks, err := open(packed)
+	if err != nil {
+		return err
+	}
+	defer blocks.Close()
+	// disk/pack writes what is read here.
+	var record [8 + diskBlockSize]byte
+	for {
+		_, err := io.ReadFull(blocks, record[:])
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		offset := binary.LittleEndian.Uint64(record[:8])
+		if _, err := disk.WriteAt(record[8:], int64(offset)); err != nil {
+			return err
+		}
+	}
 }

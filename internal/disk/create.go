@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,18 +15,15 @@ import (
 const (
 	// MinBytes is the smallest size of a disk: that of the empty file system
 	// before it is grown.
-	MinBytes = assets.EmptyDiskSize
+	MinBytes = assets.MinDiskSize
 	// MaxBytes is the largest size of a disk: more than that, ext4 and the host's
 	// file systems don't all support.
 	MaxBytes = 16<<40 - 4096
-
-	// blockSize is that of the file system.
-	blockSize = 4096
 )
 
 // Create makes a disk of sizeBytes at path, which must not exist. It holds an
-// empty ext4 file system of [MinBytes], which the guest grows to sizeBytes, and
-// takes some 60 KB of the host's space. It is complete and durable, or not there.
+// empty ext4 file system, which the guest grows to sizeBytes if it is smaller, and
+// takes at most 300 KB of the host's space. It is complete and durable, or not there.
 func Create(path string, sizeBytes int64) error {
 	if err := create(path, sizeBytes); err != nil {
 		return createError(path, err)
@@ -53,7 +49,7 @@ func create(path string, sizeBytes int64) error {
 	}
 	defer os.Remove(fresh)
 	defer file.Close()
-	if err := writeEmpty(file); err != nil {
+	if err := assets.WriteEmptyDisk(file, sizeBytes); err != nil {
 		return err
 	}
 	if err := file.Truncate(sizeBytes); err != nil {
@@ -69,31 +65,6 @@ func create(path string, sizeBytes int64) error {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
-}
-
-// writeEmpty writes the blocks of the empty file system that hold more than zeros.
-func writeEmpty(file io.WriterAt) error {
-	empty, err := assets.EmptyDisk()
-	if err != nil {
-		return err
-	}
-	defer empty.Close()
-	block, zeros := make([]byte, blockSize), [blockSize]byte{}
-	for at := int64(0); ; at += blockSize {
-		_, err := io.ReadFull(empty, block)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if [blockSize]byte(block) == zeros {
-			continue
-		}
-		if _, err := file.WriteAt(block, at); err != nil {
-			return err
-		}
-	}
 }
 
 func syncDir(path string) error {
