@@ -1,5 +1,6 @@
 // Package vmm runs virtual machines. An [Engine] is one way to do it; each has
-// a folder of its own. [Select] picks the best engine that works on this host.
+// a folder of its own; package engines knows them all and picks the best that
+// works on this host.
 //
 // A [Spec] says what machine to start; a [Machine] is one that runs, and owns
 // its process and descriptors until [Machine.Wait] returns.
@@ -38,39 +39,57 @@ type Machine interface {
 	Kill() error
 }
 
-// Capability says how an engine runs guests on this host.
+// Capability says how an engine runs guests on this host. It is all that an
+// engine must know to start machines, in this process or another.
 type Capability struct {
 	// Engine is the engine's name.
-	Engine string
+	Engine string `json:"engine"`
 	// Accelerator is "kvm", "hvf" or "tcg".
-	Accelerator string
+	Accelerator string `json:"accelerator"`
 	// Isolation is what stands between guest and host, for people:
 	// "hardware VM" or "emulated VM".
-	Isolation string
+	Isolation string `json:"isolation"`
 	// Note tells why it is not the best there is, such as why KVM can't be
 	// used here. It may be empty.
-	Note string
+	Note string `json:"note,omitempty"`
+	// Program is the executable that runs the machines, or empty if that is
+	// the engine's own.
+	Program string `json:"program,omitempty"`
+	// TSCKHz is the rate of the time-stamp counter that an emulated guest sees,
+	// or 0 if it needn't be told.
+	TSCKHz int `json:"tsc_khz,omitempty"`
+	// Transient means that the reason in Note may pass at any time, so that the
+	// answer must not be kept.
+	Transient bool `json:"-"`
 }
+
+// The isolation labels.
+const (
+	IsolationHardware = "hardware VM"
+	IsolationEmulated = "emulated VM"
+)
 
 // Spec is a machine to start.
 type Spec struct {
 	// Kernel is an uncompressed ELF vmlinux, Initrd a newc cpio archive.
 	Kernel string `json:"kernel"`
 	Initrd string `json:"initrd"`
-	// CPUs is the number of virtual CPUs, at least 1.
+	// CPUs is the number of virtual CPUs, from 1 to MaxCPUs.
 	CPUs int `json:"cpus"`
-	// MemoryMiB is the guest's memory, at least 64.
+	// MemoryMiB is the guest's memory, at least MinMemoryMiB.
 	MemoryMiB int `json:"memory_mib"`
 	// Disks become virtio block devices, in this order.
 	Disks []Disk `json:"disks"`
-	// Console is a file to which the guest's console is appended.
+	// Console is a file to which the guest's console is appended. When it has
+	// grown large, it gets the suffix ".1" and a new one is begun.
 	Console string `json:"console"`
 }
 
 // Disk is a raw disk image.
 type Disk struct {
 	Path string `json:"path"`
-	// Serial is how the guest finds it, at most 20 bytes.
+	// Serial is how the guest finds it: up to 20 letters, digits, dots, dashes
+	// and underscores.
 	Serial string `json:"serial"`
 	// ReadOnly disks may be shared by any number of machines. Others pass
 	// discarded blocks to the file.
@@ -81,7 +100,7 @@ type Disk struct {
 type Outcome struct {
 	// Reason is one of the Reason constants.
 	Reason Reason
-	// Err tells more where Reason is ReasonFailed.
+	// Err tells more where Reason is ReasonFailed or ReasonPanic.
 	Err error
 	// At is when it ended.
 	At time.Time

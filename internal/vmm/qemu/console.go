@@ -1,0 +1,87 @@
+package qemu
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+)
+
+const (
+	// maxConsole bounds the console's file. With the older one beside it, a
+	// guest that writes without end takes twice as much of the host's disk.
+	maxConsole = 1 << 20
+	// maxConsoleTail bounds what is searched for a panic.
+	maxConsoleTail = 32 << 10
+)
+
+// console writes what the guest prints to a file, and remembers the end of it.
+type console struct {
+	path string
+	file *os.File
+	size int64
+	tail *tail
+	done chan struct{}
+}
+
+func openConsole(path string) (*console, error) {
+	c := &console{path: path, tail: newTail(maxConsoleTail), done: make(chan struct{})}
+	if err := c.open(); err != nil {
+		return nil, &protocol.Error{
+			Kind: protocol.KindStorage, Op: "open the console's file", Err: err,
+			Hint: "see that the folder exists and can be written to",
+		}
+	}
+	return c, nil
+}
+
+func (c *console) open() error {
+	file, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return err
+	}
+	c.file, c.size = file, info.Size()
+	return nil
+}
+
+// copy takes all that the guest prints, until r ends. If the file can't be
+// written, the rest is lost: the guest must not wait for it.
+func (c *console) copy(r io.ReadCloser) {
+	defer close(c.done)
+	defer r.Close()
+	_, _ = io.Copy(c, r)
+	if c.file != nil {
+		_ = c.file.Close()
+	}
+}
+
+// Write never fails.
+func (c *console) Write(p []byte) (int, error) {
+	_, _ = c.tail.Write(p)
+	if c.file == nil {
+		return len(p), nil
+	}
+	if c.size+int64(len(p)) > maxConsole {
+		c.rotate()
+	}
+	if c.file != nil {
+		n, _ := c.file.Write(p)
+		c.size += int64(n)
+	}
+	return len(p), nil
+}
+
+// rotate begins a new file and keeps the old one beside it.
+func (c *console) rotate() {
+	_ = c.file.Close()
+	c.file = nil
+	if os.Rename(c.path, fmt.Sprintf("%s.1", c.path)) == nil {
+		_ = c.open()
+	}
+}

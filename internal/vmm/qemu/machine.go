@@ -1,0 +1,175 @@
+package qemu
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/boxlite-go/boxlite/internal/portal"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/qemu/qmp"
+)
+
+// machine is a running QEMU.
+type machine struct {
+	process *process
+	console *console
+	agent   *agent
+	killed  atomic.Bool
+
+	mu    sync.Mutex
+	cause string // of the shutdown, from QMP
+
+	done    chan struct{}
+	outcome vmm.Outcome // set before done is closed
+}
+
+var _ vmm.Machine = (*machine)(nil)
+
+// start starts QEMU and waits until it has set up the machine.
+func start(ctx context.Context, spec vmm.Spec, c vmm.Capability) (_ vmm.Machine, err error) {
+	r, err := openResources(spec)
+	if err != nil {
+		return nil, err
+	}
+	defer r.closeTheirs()
+	defer func() {
+		if err != nil {
+			r.closeOurs()
+		}
+	}()
+	m := &machine{console: r.console, done: make(chan struct{})}
+	m.process, err = launch(c.Program, arguments(spec, c, r.descriptors()), r.inherited)
+	if err != nil {
+		return nil, &protocol.Error{
+			Kind: protocol.KindEngine, Op: "start QEMU", Err: err,
+			Hint: "it was there when this host was probed: " + installHint(),
+		}
+	}
+	r.closeTheirs() // so that the console ends with QEMU
+	control, err := qmp.New(ctx, r.control, m.handle)
+	if err != nil {
+		_ = m.process.kill()
+		<-m.process.exited
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, startError(c.Program, ending{err: m.process.err, stderr: m.process.stderr.String()})
+	}
+	go m.console.copy(r.output)
+	m.agent = greet(r.portal, m.process.exited)
+	go m.supervise(control)
+	return m, nil
+}
+
+// handle takes an event of QMP.
+func (m *machine) handle(e qmp.Event) {
+	if cause, ok := shutdownCause(e); ok {
+		m.mu.Lock()
+		m.cause = cause
+		m.mu.Unlock()
+	}
+}
+
+// supervise waits for the end, and for all that belongs to the machine.
+func (m *machine) supervise(control *qmp.Client) {
+	<-m.process.exited
+	<-control.Done()
+	_ = control.Close()
+	<-m.console.done
+	m.agent.close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.outcome = ending{
+		killed: m.killed.Load(), cause: m.cause, err: m.process.err, at: m.process.at,
+		stderr: m.process.stderr.String(), console: m.console.tail.String(),
+	}.outcome()
+	close(m.done)
+}
+
+// Portal opens streams to the agent; they wait until it answers.
+func (m *machine) Portal() portal.Dialer { return m.agent }
+
+// PID is QEMU's.
+func (m *machine) PID() int { return m.process.cmd.Process.Pid }
+
+// Wait returns how the machine ended, once it has.
+func (m *machine) Wait() vmm.Outcome {
+	<-m.done
+	return m.outcome
+}
+
+// Kill ends the machine at once.
+func (m *machine) Kill() error {
+	m.killed.Store(true)
+	return m.process.kill()
+}
+
+var errEnded = &protocol.Error{
+	Kind: protocol.KindStopped, Op: "reach the guest", Err: errors.New("its virtual machine has ended"),
+}
+
+// agent is the way to the agent.
+type agent struct {
+	ready   chan struct{} // closed when the greeting is over
+	session *portal.Session
+	err     error
+}
+
+// greet exchanges greetings in the background, until exited is closed.
+func greet(conn net.Conn, exited <-chan struct{}) *agent {
+	a := &agent{ready: make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		defer close(a.ready)
+		a.session, a.err = portal.Client(ctx, conn)
+		// QEMU closes its end when it exits, and never else.
+		if ctx.Err() != nil || errors.Is(a.err, io.EOF) || errors.Is(a.err, io.ErrUnexpectedEOF) ||
+			errors.Is(a.err, syscall.ECONNRESET) || errors.Is(a.err, syscall.EPIPE) {
+			a.err = errEnded
+		}
+	}()
+	go func() {
+		select {
+		case <-exited:
+			cancel()
+		case <-a.ready:
+		}
+	}()
+	return a
+}
+
+// Dial opens a stream to a port of the guest, as soon as its agent has answered.
+func (a *agent) Dial(ctx context.Context, port uint32) (net.Conn, error) {
+	select {
+	case <-a.ready:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	conn, err := a.session.Dial(ctx, port)
+	if err != nil {
+		select {
+		case <-a.session.Done():
+			err = errEnded
+		default:
+		}
+	}
+	return conn, err
+}
+
+// close ends the session, once QEMU has exited.
+func (a *agent) close() {
+	<-a.ready
+	if a.session != nil {
+		_ = a.session.Close()
+	}
+}

@@ -1,0 +1,111 @@
+package qemu
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/qemu/qmp"
+)
+
+// panicMarker begins the line with which Linux says why it panicked.
+const panicMarker = "Kernel panic - not syncing"
+
+// Why QEMU says it shuts down (QAPI, ShutdownCause).
+const (
+	causeGuestShutdown = "guest-shutdown"
+	causeGuestReset    = "guest-reset"
+)
+
+// ending is all that is known about the end of a machine.
+type ending struct {
+	killed  bool      // Kill was called
+	cause   string    // last SHUTDOWN event's, or empty
+	err     error     // how QEMU exited; nil is status 0
+	stderr  string    // the end of it
+	console string    // the end of it
+	at      time.Time // when QEMU exited
+}
+
+// outcome judges. What the guest did counts more than what was done to it: a
+// Kill that comes too late does not change it.
+func (e ending) outcome() vmm.Outcome {
+	o := vmm.Outcome{At: e.at}
+	panicked := lineWith(e.console, panicMarker)
+	switch {
+	case e.err == nil && e.cause == causeGuestShutdown:
+		o.Reason = vmm.ReasonOff
+	case e.err == nil && e.cause == causeGuestReset && panicked == "":
+		o.Reason = vmm.ReasonOff
+	case e.err == nil && e.cause == causeGuestReset:
+		o.Reason = vmm.ReasonPanic
+		o.Err = &protocol.Error{Kind: protocol.KindEngine, Op: "guest", Err: errors.New(panicked)}
+	case e.killed:
+		o.Reason = vmm.ReasonKilled
+	default:
+		o.Reason = vmm.ReasonFailed
+		o.Err = &protocol.Error{Kind: protocol.KindEngine, Op: "run QEMU", Err: e.failure()}
+	}
+	return o
+}
+
+// failure says how QEMU ended, and its own last words.
+func (e ending) failure() error {
+	how := "it exited"
+	switch {
+	case e.err != nil:
+		how = e.err.Error()
+	case e.cause != "":
+		how = "it was told to exit: " + e.cause
+	}
+	if words := lastLines(e.stderr, 3); words != "" {
+		return fmt.Errorf("%s: %s", how, words)
+	}
+	return errors.New(how)
+}
+
+// lastLines joins the last n lines of text that are not blank.
+func lastLines(text string, n int) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines[max(0, len(lines)-n):], "; ")
+}
+
+// shutdownCause returns why the machine shuts down, if e says that it does.
+func shutdownCause(e qmp.Event) (string, bool) {
+	if e.Name != "SHUTDOWN" {
+		return "", false
+	}
+	var data struct {
+		Reason string `json:"reason"`
+	}
+	_ = json.Unmarshal(e.Data, &data)
+	return data.Reason, true
+}
+
+// startError says why QEMU ended before it had greeted.
+func startError(program string, e ending) error {
+	hint := "see whether " + program + " works, or name another one in " + programVariable
+	for _, known := range []struct{ words, hint string }{
+		{"Cannot allocate memory", "give the box less memory, or stop others"},
+		{"cannot set up guest memory", "give the box less memory, or stop others"},
+		{`Failed to get "write" lock`, "another virtual machine uses this disk: stop it first"},
+		{`Failed to get shared "write" lock`, "another virtual machine uses this disk: stop it first"},
+		{"could not load kernel", "remove the files unpacked in the home's init folder; they are written again"},
+		{"Could not access KVM", "the rights to /dev/kvm have changed: try again"},
+	} {
+		if strings.Contains(e.stderr, known.words) {
+			hint = known.hint
+			break
+		}
+	}
+	return &protocol.Error{Kind: protocol.KindEngine, Op: "start QEMU", Hint: hint, Err: e.failure()}
+}
