@@ -1,0 +1,173 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+const (
+	maxManifestBytes = 4 << 20
+	maxConfigBytes   = 4 << 20
+)
+
+// checkDigest refuses what would not be a safe file name, and digests of other
+// algorithms, which no registry in use has.
+func checkDigest(d digest.Digest) error {
+	if err := d.Validate(); err != nil {
+		return fmt.Errorf("%.80q: %w", string(d), err)
+	}
+	if d.Algorithm() != digest.SHA256 {
+		return fmt.Errorf("the digest algorithm %s is not supported", d.Algorithm())
+	}
+	return nil
+}
+
+func (s *Store) blobPath(d digest.Digest) string { return s.path(blobsDir, d.Encoded()) }
+
+// hasBlob reports whether the store holds a blob. Blobs get their names only when
+// they are complete and checked.
+func (s *Store) hasBlob(desc ocispec.Descriptor) bool {
+	info, err := os.Stat(s.blobPath(desc.Digest))
+	return err == nil && info.Size() == desc.Size
+}
+
+// readBlob reads a small blob and checks it.
+func (s *Store) readBlob(d digest.Digest, limit int64) ([]byte, error) {
+	if err := checkDigest(d); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(s.blobPath(d))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := readAll(f, limit)
+	if err != nil {
+		return nil, err
+	}
+	if digest.FromBytes(b) != d {
+		return nil, fmt.Errorf("the stored blob %s is damaged", d)
+	}
+	return b, nil
+}
+
+// readAll reads all of r, which must not be longer than limit.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		err = tooLong(limit)
+	}
+	return b, err
+}
+
+func tooLong(limit int64) error {
+	return &protocol.Error{
+		Kind: protocol.KindResourceExhausted,
+		Err:  fmt.Errorf("longer than the limit of %d bytes", limit),
+		Hint: "If you trust the image, raise the limit.",
+	}
+}
+
+// blobWriter writes a blob whose digest may not be known beforehand.
+type blobWriter struct {
+	file *os.File
+	hash hash.Hash
+	size int64
+}
+
+func (s *session) newBlob() (*blobWriter, error) {
+	f, err := s.create()
+	if err != nil {
+		return nil, err
+	}
+	return &blobWriter{file: f, hash: sha256.New()}, nil
+}
+
+func (w *blobWriter) Write(p []byte) (int, error) {
+	n, err := w.file.Write(p)
+	w.hash.Write(p[:n])
+	w.size += int64(n)
+	return n, err
+}
+
+// finish closes the file. The blob is complete, but has no name yet.
+func (w *blobWriter) finish() (blob, error) {
+	b := blob{path: w.file.Name(), digest: digest.NewDigest(digest.SHA256, w.hash), size: w.size}
+	return b, w.file.Close()
+}
+
+// blob is a temporary file of a session, whose digest is known.
+type blob struct {
+	path   string
+	digest digest.Digest
+	size   int64
+}
+
+// copyBlob copies r, of which there may be up to limit bytes, into a blob.
+func (s *session) copyBlob(ctx context.Context, r io.Reader, limit int64, done func(int64)) (blob, error) {
+	w, err := s.newBlob()
+	if err != nil {
+		return blob{}, err
+	}
+	body := &countingBody{reader: contextReader{ctx, io.LimitReader(r, limit+1)}, done: done}
+	if _, err := io.CopyBuffer(w, body, make([]byte, copyBuffer)); err != nil {
+		w.file.Close()
+		return blob{}, err
+	}
+	if w.size > limit {
+		w.file.Close()
+		return blob{}, tooLong(limit)
+	}
+	return w.finish()
+}
+
+const copyBuffer = 256 << 10
+
+// adopt gives a blob its name in the store.
+func (s *session) adopt(b blob) error {
+	f, err := os.OpenFile(b.path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return publish(f, s.store.blobPath(b.digest))
+}
+
+// putBlob stores a small blob.
+func (s *session) putBlob(ctx context.Context, content []byte) (digest.Digest, error) {
+	d := digest.FromBytes(content)
+	if s.store.hasBlob(ocispec.Descriptor{Digest: d, Size: int64(len(content))}) {
+		return d, nil
+	}
+	b, err := s.copyBlob(ctx, bytes.NewReader(content), int64(len(content)), func(int64) {})
+	if err != nil {
+		return "", err
+	}
+	return d, s.adopt(b)
+}
+
+// publish makes a complete temporary file appear under its name, durably.
+func publish(f *os.File, path string) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncParent(path)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}

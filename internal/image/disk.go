@@ -1,0 +1,135 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/boxlite-go/boxlite/internal/image/flatten"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/opencontainers/go-digest"
+)
+
+// Disk returns the path of the image's root disk, a read-only ext4 file system,
+// and builds it if it isn't there. When several processes ask for it at once, one
+// builds it and the others wait. Progress may be nil.
+func (s *Store) Disk(ctx context.Context, image Image, progress func(Progress)) (string, error) {
+	path, err := s.disk(ctx, image, newReporter(progress))
+	return path, fail("build the root disk of image "+image.name(), protocol.KindStorage, err)
+}
+
+func (i Image) name() string {
+	if i.Reference != "" {
+		return i.Reference
+	}
+	return i.Digest
+}
+
+func (s *Store) disk(ctx context.Context, image Image, reporter *reporter) (string, error) {
+	d := digest.Digest(image.Digest)
+	if err := checkDigest(d); err != nil {
+		return "", err
+	}
+	path := s.diskPath(d)
+	if exists(path) {
+		return path, nil
+	}
+	session, err := s.begin(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer session.end()
+	unlock, err := s.lockItem(ctx, d)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if exists(path) {
+		return path, nil
+	}
+	layers, err := session.layers(ctx, d)
+	if err != nil {
+		return "", err
+	}
+	return path, session.build(ctx, layers, path, reporter)
+}
+
+func (s *Store) diskPath(d digest.Digest) string { return s.path(disksDir, d.Encoded()+".ext4") }
+
+// build writes the disk to a temporary file, which gets its name when it is complete.
+func (s *session) build(ctx context.Context, layers []flatten.Layer, path string, reporter *reporter) error {
+	f, err := s.create()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	err = flatten.Write(ctx, f, layers, s.store.opts.Limits, func(done, total int64) {
+		reporter.report(Progress{Phase: "convert", Done: done, Total: total})
+	})
+	if err != nil {
+		return err
+	}
+	return publish(f, path)
+}
+
+// layers returns the layers of an image, and keeps them for the session.
+func (s *session) layers(ctx context.Context, d digest.Digest) ([]flatten.Layer, error) {
+	if layers, ok := s.store.embeddedLayers(d); ok {
+		return layers, s.keep(ctx, d)
+	}
+	manifest, err := s.store.readManifest(d)
+	if err != nil {
+		return nil, gone(err)
+	}
+	if err := s.keep(ctx, append(manifest.digests(), d)...); err != nil {
+		return nil, err
+	}
+	config, err := s.store.readConfig(manifest.Config.Digest)
+	if err != nil {
+		return nil, gone(err)
+	}
+	if len(config.RootFS.DiffIDs) != len(manifest.Layers) {
+		return nil, invalid(errors.New("its configuration does not describe its layers"), "")
+	}
+	var layers []flatten.Layer
+	for i, l := range manifest.Layers {
+		if !s.store.hasBlob(l) {
+			return nil, gone(fs.ErrNotExist)
+		}
+		layer := flatten.Layer{Name: l.Digest.String(), Open: s.store.opener(l.Digest)}
+		// A plain layer was checked against its digest when it came.
+		if diffID := config.RootFS.DiffIDs[i]; diffID != l.Digest {
+			layer.DiffID = diffID.String()
+		}
+		layers = append(layers, layer)
+	}
+	return layers, nil
+}
+
+func (s *Store) opener(d digest.Digest) func() (io.ReadCloser, error) {
+	return func() (io.ReadCloser, error) { return os.Open(s.blobPath(d)) }
+}
+
+func (s *Store) embeddedLayers(d digest.Digest) ([]flatten.Layer, bool) {
+	if s.opts.Embedded.Reference == "" {
+		return nil, false
+	}
+	e, err := s.embedded()
+	if err != nil || e.Digest != d.String() {
+		return nil, false
+	}
+	return []flatten.Layer{{Name: e.Reference, Open: s.opts.Embedded.Rootfs, DiffID: e.diffID.String()}}, true
+}
+
+// gone says that the image's content is no longer in the store.
+func gone(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return &protocol.Error{
+		Kind: protocol.KindNotFound, Err: errors.New("the image's content is no longer in the store"),
+		Hint: "Pull the image again.",
+	}
+}
