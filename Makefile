@@ -1,0 +1,71 @@
+# `make help` says what can be made. Everything but `kernel`, `base`, `disk` and
+# `generate` needs only Go; what else is missing is installed on Debian.
+
+GO ?= go
+# grpcnotrace leaves out gRPC's debug pages, and a quarter of the binary with them.
+TAGS := grpcnotrace
+# Version control is not asked: it may refuse to answer in another user's tree.
+BUILD := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -tags $(TAGS) -ldflags '-s -w'
+
+.DEFAULT_GOAL := build
+
+.PHONY: run
+run: build ## run a first command in a box
+	@scripts/install-engine bin/boxlite
+	bin/boxlite info
+	bin/boxlite run --rm boxlite/base uname -sr
+
+.PHONY: build
+build: agent ## build bin/boxlite
+	$(BUILD) -o bin/boxlite ./cmd/boxlite
+
+.PHONY: test
+test: build ## run all tests; installs what they need
+	scripts/install-test-deps
+	scripts/test
+
+.PHONY: lint
+lint: ## check formatting and run the linters
+	scripts/lint
+
+.PHONY: bench
+bench: build ## measure speed and size against what they are compared to
+	scripts/install-test-deps
+	scripts/bench
+
+.PHONY: guest
+guest: ## build the guest agent and pack it for embedding
+	$(GO) generate ./internal/assets
+
+# The agent is committed. Whoever changes it must not test the old one.
+.PHONY: agent
+agent:
+	@$(GO) run -buildvcs=false ./internal/assets/generate -if-stale
+
+.PHONY: kernel
+kernel: ## build the guest kernel (17 minutes on two cores)
+	scripts/install-packages linux-source build-essential flex bison bc libelf-dev libssl-dev xz-utils zstd
+	kernel/build.sh
+	@$(MAKE) agent
+
+.PHONY: base
+base: ## build the base image
+	scripts/install-packages zstd
+	internal/assets/base/build.sh
+
+.PHONY: disk
+disk: ## make the empty disks
+	scripts/install-packages e2fsprogs zstd
+	internal/assets/disk/build.sh
+
+.PHONY: generate
+generate: ## make all generated Go code and the guest agent anew
+	scripts/generate
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
+
+.PHONY: help
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
