@@ -34,6 +34,7 @@ var hints = map[error]string{
 	ErrCreate:     "see whether another hypervisor has taken the processor's virtualization, and what dmesg says",
 	ErrGuest: "nested virtualization is missing: enable it for the virtual machine or cloud instance that this is, " +
 		"or use one that has it",
+	ErrTooSlow: "try again when the host is less busy",
 }
 
 // Transient reports whether the cause of an error of Probe may pass by itself.

@@ -13,8 +13,11 @@ import (
 
 const (
 	device = "/dev/kvm"
-	// limit bounds the probe. Where KVM works, it takes a few milliseconds.
-	limit = 200 * time.Millisecond
+	// stallLimit bounds how long the guest may take from one step to the next.
+	// Where KVM works, that is some microseconds.
+	stallLimit = 150 * time.Millisecond
+	// totalLimit is for a kernel that does not answer.
+	totalLimit = 2 * time.Second
 	// apiVersion is the one that KVM has had since Linux 2.6.22.
 	apiVersion = 12
 )
@@ -36,13 +39,24 @@ func Probe(ctx context.Context) error {
 	case err != nil:
 		return fail(ErrCreate, err)
 	}
-	limited, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+	return probe(ctx, kvm, guestCode)
+}
+
+// probe runs code as a guest. It closes kvm.
+func probe(ctx context.Context, kvm *os.File, code []byte) error {
+	limited, cancel := context.WithTimeout(ctx, totalLimit)
 	result := make(chan error, 1)
 	go func() {
+		defer cancel()
 		defer kvm.Close()
-		result <- run(limited, int(kvm.Fd()))
+		m, err := newMachine(int(kvm.Fd()), code)
+		if err == nil {
+			defer m.close() // takes longer than the probe, and nobody needs to wait for it
+			err = m.cpu.run(limited)
+		}
+		result <- err
 	}()
+	var err error
 	select {
 	case err = <-result:
 	case <-limited.Done():
@@ -50,8 +64,8 @@ func Probe(ctx context.Context) error {
 		// stop us: the goroutine is left to it.
 		select {
 		case err = <-result:
-		case <-time.After(limit / 4):
-			err = fail(ErrGuest, errors.New("it can't be stopped"))
+		case <-time.After(stallLimit):
+			err = fail(ErrTooSlow, errors.New("it can't be stopped"))
 		}
 	}
 	if ctx.Err() != nil {

@@ -28,45 +28,68 @@ var steps = map[byte]string{
 	9: "an interrupt", 10: "user mode",
 }
 
-// run makes a virtual machine and runs the guest, until it ends or ctx does.
-func run(ctx context.Context, kvm int) error {
+// machine is a virtual machine with one processor.
+type machine struct {
+	vm     int
+	memory []byte
+	cpu    vcpu
+}
+
+// newMachine makes a machine with code in its memory, ready to run.
+func newMachine(kvm int, code []byte) (_ *machine, err error) {
 	if v, err := ioctl(kvm, kvmGetAPIVersion, 0); err != nil {
-		return fail(ErrVersion, err)
+		return nil, fail(ErrVersion, err)
 	} else if v != apiVersion {
-		return fail(ErrVersion, fmt.Errorf("its API has version %d, not %d", v, apiVersion))
+		return nil, fail(ErrVersion, fmt.Errorf("its API has version %d, not %d", v, apiVersion))
 	}
-	vm, err := ioctl(kvm, kvmCreateVM, 0)
+	m := &machine{vm: -1, cpu: vcpu{fd: -1}}
+	defer func() {
+		if err != nil {
+			m.close()
+			err = fail(ErrCreate, err)
+		}
+	}()
+	if m.vm, err = ioctl(kvm, kvmCreateVM, 0); err != nil {
+		return nil, err
+	}
+	m.memory, err = unix.Mmap(-1, 0, guestMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
-		return fail(ErrCreate, err)
+		return nil, err
 	}
-	defer unix.Close(vm)
-	memory, err := unix.Mmap(-1, 0, guestMemory, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return fail(ErrCreate, err)
-	}
-	defer unix.Munmap(memory)
-	copy(memory[guestStart:], guestCode)
-	if err := prepareVM(vm, memory); err != nil {
-		return fail(ErrCreate, err)
+	copy(m.memory[guestStart:], code)
+	if err := prepareVM(m.vm, m.memory); err != nil {
+		return nil, err
 	}
 	size, err := ioctl(kvm, kvmGetVCPUMmapSize, 0)
-	if err != nil || size < int(unsafe.Sizeof(runState{})) {
-		return fail(ErrVersion, err)
-	}
-	cpu, err := ioctl(vm, kvmCreateVCPU, 0)
 	if err != nil {
-		return fail(ErrCreate, err)
+		return nil, err
 	}
-	defer unix.Close(cpu)
-	shared, err := unix.Mmap(cpu, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if m.cpu.fd, err = ioctl(m.vm, kvmCreateVCPU, 0); err != nil {
+		return nil, err
+	}
+	m.cpu.shared, err = unix.Mmap(m.cpu.fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return fail(ErrCreate, err)
+		return nil, err
 	}
-	defer unix.Munmap(shared)
-	if err := prepareCPU(kvm, cpu); err != nil {
-		return fail(ErrCreate, err)
+	m.cpu.state = (*runState)(unsafe.Pointer(&m.cpu.shared[0])) // a page at least
+	if err := prepareCPU(kvm, m.cpu.fd); err != nil {
+		return nil, err
 	}
-	return (&vcpu{fd: cpu, shared: shared, state: (*runState)(unsafe.Pointer(&shared[0]))}).run(ctx)
+	return m, nil
+}
+
+// close gives back what newMachine got so far.
+func (m *machine) close() {
+	for _, mapped := range [][]byte{m.cpu.shared, m.memory} {
+		if mapped != nil {
+			_ = unix.Munmap(mapped)
+		}
+	}
+	for _, fd := range []int{m.cpu.fd, m.vm} {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
 }
 
 // prepareVM gives the machine its memory and an interrupt controller in the
@@ -108,6 +131,8 @@ func prepareCPU(kvm, cpu int) error {
 	return ioctlStruct(cpu, kvmSetRegs, &regs{rip: guestStart, rflags: 2})
 }
 
+var errStalled = errors.New("it did nothing more")
+
 // vcpu is the guest's processor.
 type vcpu struct {
 	fd     int
@@ -117,28 +142,34 @@ type vcpu struct {
 	stored [8]byte // what the guest wrote where there is no memory
 }
 
-// run lets the guest run to its last step.
+// run lets the guest run to its last step, for as long as ctx allows.
 func (c *vcpu) run(ctx context.Context) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(stallLimit, func() { cancel(errStalled) })
+	defer watchdog.Stop()
 	defer c.stopWith(ctx, unix.Gettid())()
 	for {
 		_, err := ioctl(c.fd, kvmRun, 0)
 		switch {
-		case ctx.Err() != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
-			return fail(ErrTooSlow, c.after(errors.New("it did nothing more")))
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return fail(ErrTooSlow, c.after(context.Cause(ctx)))
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			continue // a signal, not for us
 		case err != nil:
 			return fail(ErrGuest, c.after(err))
 		}
+		before := c.step
 		if err := c.handleExit(); err != nil {
 			return fail(ErrGuest, c.after(err))
 		}
 		if c.step == lastStep {
 			return nil
+		}
+		if c.step > before {
+			watchdog.Reset(stallLimit)
 		}
 	}
 }
