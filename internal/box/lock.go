@@ -1,0 +1,114 @@
+package box
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+)
+
+// Locked is a box whose lock is held: nobody else changes its state, or starts
+// or removes it. Its record is true when it was locked: a box that is said to
+// run has a shim.
+type Locked struct {
+	Record
+	store *Store
+	lock  *flock.Flock
+}
+
+// Lock takes the lock of a box, waiting for whoever holds it until ctx ends. The
+// caller calls Unlock.
+func (s *Store) Lock(ctx context.Context, id string) (*Locked, error) {
+	return s.locked(ctx, id, func(lock *flock.Flock) (bool, error) {
+		return lock.TryLockContext(ctx, lockRetry)
+	})
+}
+
+// TryLock is Lock that does not wait: it returns nil, without an error, if
+// another holds the lock.
+func (s *Store) TryLock(ctx context.Context, id string) (*Locked, error) {
+	return s.locked(ctx, id, (*flock.Flock).TryLock)
+}
+
+func (s *Store) locked(ctx context.Context, id string, take func(*flock.Flock) (bool, error)) (*Locked, error) {
+	lock := flock.New(filepath.Join(s.Dir(id), fileLock), flock.SetPermissions(0o600))
+	held, err := take(lock)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, notFound(id)
+		}
+		return nil, lockError("lock the box", id, err)
+	}
+	if !held {
+		return nil, nil
+	}
+	// Whoever held the lock before may have removed the box: then nothing is at
+	// its path any more, for IDs are never used again.
+	r, err := s.read(id)
+	l := &Locked{Record: r, store: s, lock: lock}
+	if err == nil {
+		err = l.settle(ctx)
+	}
+	if err != nil {
+		l.Unlock()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Unlock lets others change the box. It may be called again, without effect.
+func (l *Locked) Unlock() { _ = l.lock.Close() }
+
+// Dir returns the folder of the box.
+func (l *Locked) Dir() string { return l.store.Dir(l.ID) }
+
+// Set changes the state, and returns when it is on disk. A transition that the
+// table doesn't have gives an error of kind InvalidState.
+func (l *Locked) Set(state State) error {
+	op := fmt.Sprintf("change the box from %s to %s", l.State.Status, state.Status)
+	if !l.State.Status.Can(state.Status) {
+		return &protocol.Error{
+			Kind: protocol.KindInvalidState, Op: op, Box: l.Config.Label(),
+			Err: errors.New("a box can't do that"),
+		}
+	}
+	if err := replaceJSON(filepath.Join(l.Dir(), fileState), state); err != nil {
+		return storageError(op, l.Config.Label(), err)
+	}
+	l.State = state
+	return nil
+}
+
+// Remove deletes the box, which must not be active, and unlocks it. Once the
+// box's folder has lost its name the box is gone, even if this process is then
+// killed.
+func (l *Locked) Remove() error {
+	defer l.Unlock()
+	const op = "remove the box"
+	if l.State.Status.Active() {
+		return &protocol.Error{
+			Kind: protocol.KindInvalidState, Op: op, Box: l.Config.Label(),
+			Err:  fmt.Errorf("it is %s", l.State.Status),
+			Hint: "stop it first, or remove it by force with: boxlite rm -f " + l.Config.Label(),
+		}
+	}
+	gone := filepath.Join(l.store.dir, fmt.Sprintf("%s%s-%d", prefixGone, l.ID, time.Now().UnixNano()))
+	err := os.Rename(l.Dir(), gone)
+	if err == nil {
+		err = syncDir(l.store.dir)
+	}
+	if err == nil {
+		err = os.RemoveAll(gone)
+	}
+	if err != nil {
+		return storageError(op, l.Config.Label(), err)
+	}
+	return nil
+}
