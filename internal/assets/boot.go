@@ -97,7 +97,7 @@ func bootFiles() ([]bootFile, error) {
 	return []bootFile{
 		{"vmlinux", kernelSize, func(w io.Writer) error { return copyUnpacked(w, kernel.Vmlinux) }},
 		{"initrd.cpio", initrdSize(agentSize), func(w io.Writer) error {
-			return writeInitrd(w, agentSize, func(w io.Writer) error { return copyUnpacked(w, guestAgent) })
+			return WriteInitrd(w, agentSize, func(w io.Writer) error { return copyUnpacked(w, guestAgent) })
 		}},
 	}, nil
 }

@@ -186,7 +186,7 @@ func TestWritingToAFullDisk(t *testing.T) {
 		t.Skip("needs /dev/full: ", err)
 	}
 	defer full.Close()
-	err = unpackError("/home", writeInitrd(full, 4, func(w io.Writer) error {
+	err = unpackError("/home", WriteInitrd(full, 4, func(w io.Writer) error {
 		_, err := w.Write([]byte("init"))
 		return err
 	}))
@@ -203,7 +203,7 @@ func TestCpioIsReadByCpio(t *testing.T) {
 	}
 	var archive bytes.Buffer
 	content := []byte("seven b")
-	err = writeInitrd(&archive, int64(len(content)), func(w io.Writer) error {
+	err = WriteInitrd(&archive, int64(len(content)), func(w io.Writer) error {
 		_, err := w.Write(content)
 		return err
 	})

@@ -10,14 +10,14 @@ var initrdEntries = []cpioEntry{
 	{name: "root", mode: cpioDirectory | 0o755},
 }
 
-// writeInitrd writes the initial file system, in which /init is an agent of the
-// given size.
-func writeInitrd(w io.Writer, size int64, agent func(io.Writer) error) error {
+// WriteInitrd writes an initial file system, in which /init is a program of the
+// given size that the function writes.
+func WriteInitrd(w io.Writer, size int64, agent func(io.Writer) error) error {
 	c := &cpioWriter{w: w}
 	return c.initrd(size, func() error { return agent(c) })
 }
 
-// initrdSize is the number of bytes that writeInitrd writes.
+// initrdSize is the number of bytes that WriteInitrd writes.
 func initrdSize(agent int64) int64 {
 	c := &cpioWriter{w: io.Discard}
 	// Writing to io.Discard can't fail.

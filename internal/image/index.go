@@ -166,7 +166,7 @@ func match(images []Image, ref, platform string) []Image {
 	for _, i := range images {
 		switch {
 		case ref == "":
-		case i.Reference == name || i.Digest == ref || i.ID == ref:
+		case i.Reference == name || i.Reference == ref || i.Digest == ref || i.ID == ref:
 			exact = append(exact, i)
 		case len(prefix) >= minPrefix && strings.HasPrefix(i.ID, "sha256:"+prefix):
 			prefixed = append(prefixed, i)

@@ -82,6 +82,9 @@ func (s *Store) Resolve(ctx context.Context, ref string, opts PullOptions) (Imag
 		}
 		return s.Pull(ctx, ref, opts)
 	}
+	if s.isEmbedded(ref) {
+		ref = s.opts.Embedded.Reference
+	}
 	for _, i := range match(images, ref, opts.Platform) {
 		have, err := parsePlatform(i.Platform)
 		named := i.Reference == normalise(ref) || s.isEmbedded(ref)

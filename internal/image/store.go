@@ -150,6 +150,9 @@ func (s *Store) Get(ctx context.Context, ref string) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
+	if s.isEmbedded(ref) {
+		ref = s.opts.Embedded.Reference
+	}
 	found := match(images, ref, defaultPlatform())
 	if len(found) == 0 {
 		return Image{}, &protocol.Error{

@@ -13,6 +13,7 @@
 package flatten
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,12 +49,9 @@ func Write(ctx context.Context, out *os.File, layers []Layer, limits Limits, pro
 	}
 	stream := newStream(ctx, image, layers, progress)
 	defer stream.close()
-	file := &sparseFile{file: out}
+	file := newSparseFile(out)
 	err = tar2ext4.ConvertTarToExt4(stream, file, tar2ext4.MaximumDiskSize(image.maxDiskSize()))
-	if err == nil {
-		err = file.finish()
-	}
-	return writeError(err)
+	return writeError(cmp.Or(err, file.close()))
 }
 
 // writeError gives an error of the second reading its kind.
@@ -104,7 +102,6 @@ type link struct {
 // a little room for it, and refuses to grow beyond it.
 func (f *flattened) maxDiskSize() int64 {
 	const (
-		blockSize      = 4096
 		inodesPerGroup = 32768
 		groupSize      = 32768 * blockSize
 	)

@@ -74,18 +74,25 @@ func NewReader(source io.Reader) (*Reader, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read gzip: %w", err)
 		}
-		r.content = z
+		r.unpack(z, func() {})
 	case Zstd:
 		z, err := zstd.NewReader(r.buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		if err != nil {
 			return nil, fmt.Errorf("read zstd: %w", err)
 		}
-		r.content, r.close = z, z.Close
+		r.unpack(z, z.Close)
 	default:
 		r.content = r.buf
 		r.seeker, _ = source.(io.Seeker)
 	}
 	return r, nil
+}
+
+// unpack starts a decoder, which close ends.
+func (r *Reader) unpack(decoder io.Reader, close func()) {
+	a := newAhead(decoder)
+	r.content = a
+	r.close = func() { a.close(); close() }
 }
 
 // Read implements io.Reader.
@@ -113,7 +120,8 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	return r.offset, nil
 }
 
-// Close frees the decoder. It does not close the source.
+// Close ends the decoder. It does not close the source, but nothing reads from
+// the source any more.
 func (r *Reader) Close() error {
 	r.close()
 	return nil

@@ -60,7 +60,7 @@ func TestBadGuests(t *testing.T) {
 		{"spins later", []byte{0xb0, 0x01, 0xe6, 0x10, 0xeb, 0xfe}, ErrTooSlow, "first instr"}, // out %al, $0x10; jmp .
 		{"other port", []byte{0xe6, 0x80}, ErrGuest, "unexpected access to port 0x80"},         // out %al, $0x80
 		{"reads a port", []byte{0xe4, 0x10}, ErrGuest, "unexpected access to port 0x10"},       // in $0x10, %al
-		{"triple fault", []byte{0xcd, 0x03}, ErrGuest, "after nothing"},                         // int $3, without a table
+		{"triple fault", []byte{0xcd, 0x03}, ErrGuest, "after nothing"},                        // int $3, without a table
 		{"ends", []byte{0xb0, 0xff, 0xe6, 0x10}, nil, ""},                                      // out 0xff, $0x10
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,0 +1,161 @@
+package boxlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/box"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+)
+
+// Box is a virtual machine with a disk of its own. It is a handle: the box
+// itself lives in the home folder, until it is removed. Its methods may be
+// called concurrently.
+type Box struct {
+	rt     *Runtime
+	config box.Config
+}
+
+// stopGrace is how long processes may take to end when a box is stopped, as with
+// docker stop.
+const stopGrace = 10 * time.Second
+
+// ID returns the box's ID: 12 letters and digits.
+func (b *Box) ID() string { return b.config.ID }
+
+// Name returns the box's name, or "" if it has none.
+func (b *Box) Name() string { return b.config.Name }
+
+// Info describes the box as it is now.
+func (b *Box) Info(ctx context.Context) (BoxInfo, error) {
+	if err := b.rt.check(); err != nil {
+		return BoxInfo{}, err
+	}
+	record, err := b.rt.load(ctx, b.config.ID)
+	if err != nil {
+		return BoxInfo{}, err
+	}
+	return b.rt.info(record), nil
+}
+
+// Start boots the box, and starts its main process if it has one. It returns when
+// the box serves commands, and does nothing if it does already. Few need it:
+// commands start their box themselves.
+//
+// A start that fails leaves the box with the status [StatusFailed] and nothing
+// running. It may be tried again.
+func (b *Box) Start(ctx context.Context) error {
+	r, err := b.rt.start(ctx, b.config.ID, launch{})
+	if err != nil {
+		return err
+	}
+	return r.awaitReady(ctx)
+}
+
+// Stop shuts the box down, as [Box.StopWithin] does with a grace of ten seconds.
+func (b *Box) Stop(ctx context.Context) error { return b.StopWithin(ctx, stopGrace) }
+
+// StopWithin shuts the box down: the main process gets the image's stop signal,
+// all others SIGTERM, and what has not ended after the grace is killed. When
+// StopWithin returns without an error, all that was written in the box is on its
+// disk. A box that does not run stays as it is.
+func (b *Box) StopWithin(ctx context.Context, grace time.Duration) error {
+	if err := b.rt.check(); err != nil {
+		return err
+	}
+	return b.rt.stop(ctx, b.config.ID, grace, false)
+}
+
+// stop ends a box's run. force ends its machine at once.
+func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, force bool) error {
+	l, err := rt.boxes.Lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	if l.Err == nil && !l.State.Status.Active() {
+		return nil
+	}
+	r, err := rt.connectEver(ctx, id)
+	if errors.Is(err, ErrStopped) {
+		return nil // it ended this instant, and is recorded when next looked up
+	}
+	if err != nil {
+		return err
+	}
+	if state := l.State; l.Err == nil && state.Status != box.Stopping {
+		state.Status = box.Stopping
+		if err := l.Set(state); err != nil {
+			return err
+		}
+	}
+	record, err := r.client.Stop(ctx, grace, force)
+	if err == nil {
+		err = r.awaitEnd(ctx)
+	}
+	if err != nil {
+		return &Error{Kind: kindOfCause(err), Op: "stop the box", Box: l.Config.Label(), Err: err}
+	}
+	rt.forget(id, r)
+	if l.Err != nil {
+		return nil // there is no record to write it to
+	}
+	if err := l.Set(l.State.Ended(record)); err != nil {
+		return err
+	}
+	if l.Config.AutoRemove {
+		return l.Remove()
+	}
+	if detail := record.GetError(); detail != nil {
+		return protocol.FromDetail(detail)
+	}
+	return nil
+}
+
+// Wait waits until the box has stopped, by itself or because it was asked to,
+// and returns how its latest run ended. The error says so if that was a failure
+// of the machine.
+func (b *Box) Wait(ctx context.Context) (Exit, error) {
+	id := b.config.ID
+	r, err := b.rt.connect(ctx, id)
+	if err == nil {
+		err = r.awaitEnd(ctx)
+	}
+	if err != nil && !errors.Is(err, ErrStopped) {
+		return Exit{}, err
+	}
+	if r != nil && r.ended != nil {
+		select {
+		case <-r.ended: // comes with the end of the shim
+			if r.exit != nil {
+				state := box.State{Status: box.Running}.Ended(r.exit)
+				return *exitOf(state), state.Error.Err()
+			}
+		case <-b.rt.closing:
+		}
+	}
+	l, err := b.rt.boxes.Lock(ctx, id)
+	if err != nil {
+		return Exit{}, err
+	}
+	defer l.Unlock()
+	exit := exitOf(l.State)
+	if exit == nil {
+		return Exit{}, &Error{
+			Kind: ErrInvalidState, Op: "wait for the box", Box: b.config.Label(),
+			Err: fmt.Errorf("it is %s", l.State.Status), Hint: "start it first",
+		}
+	}
+	return *exit, l.State.Error.Err()
+}
+
+// Remove deletes the box and all its files. It must not be running; see
+// [Runtime.Remove].
+func (b *Box) Remove(ctx context.Context) error {
+	if err := b.rt.check(); err != nil {
+		return err
+	}
+	return b.rt.remove(ctx, b.config.ID, false)
+}

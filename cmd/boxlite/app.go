@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/term"
+
+	"github.com/boxlite-go/boxlite"
+)
+
+// Exit codes of boxlite itself. A command's own are passed on.
+const (
+	exitFailure       = 1
+	exitUsage         = 2
+	exitNotExecutable = 126
+	exitNotFound      = 127
+	exitInterrupted   = 130
+)
+
+// app is what all commands share.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	home           string
+	trace          bool
+
+	// ctx ends at Ctrl-C, unless onSignal is set: that then gets the signals.
+	ctx      context.Context
+	cancel   context.CancelCauseFunc
+	signals  chan os.Signal
+	onSignal atomic.Pointer[func(os.Signal)]
+	// ran is set once a command runs: errors before that are of usage.
+	ran bool
+}
+
+// errInterrupted is why the context ends at Ctrl-C.
+var errInterrupted = errors.New("interrupted")
+
+func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, signals: make(chan os.Signal, 16)}
+	a.ctx, a.cancel = context.WithCancelCause(context.Background())
+	// With SIGPIPE caught, writing to a closed pipe is an error like any other,
+	// which the command in the box can be told of.
+	signal.Notify(a.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT,
+		syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGPIPE)
+	go func() {
+		for sig := range a.signals {
+			if handle := a.onSignal.Load(); handle != nil {
+				(*handle)(sig)
+				continue
+			}
+			switch sig {
+			case syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2:
+			default:
+				a.cancel(errInterrupted)
+			}
+		}
+	}()
+	return a
+}
+
+func (a *app) stopSignals() {
+	signal.Stop(a.signals)
+	close(a.signals)
+}
+
+// open opens the home. Boxes that are started live on after this process.
+func (a *app) open() (*boxlite.Runtime, error) { return a.openRuntime(true) }
+
+func (a *app) openRuntime(detach bool) (*boxlite.Runtime, error) {
+	options := boxlite.Options{Home: a.home, Detach: detach}
+	if a.trace {
+		options.OnStart = func(info boxlite.BoxInfo) { printTrace(a.stderr, info) }
+	}
+	return boxlite.Open(options)
+}
+
+// usageError is a wrong command line that only shows when the command runs.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+// exitError ends boxlite with a code, after the message in err, if any.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+func (e *exitError) Unwrap() error { return e.err }
+
+// report prints an error and returns the exit code for it.
+func (a *app) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*exitError](err); ok {
+		if exit.err != nil {
+			a.print(exit.err)
+		}
+		return exit.code
+	}
+	if _, ok := errors.AsType[*usageError](err); ok || !a.ran {
+		fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSpace(err.Error()))
+		if !strings.Contains(err.Error(), "Did you mean") {
+			fmt.Fprintln(a.stderr, "hint: see boxlite --help, or boxlite COMMAND --help")
+		}
+		return exitUsage
+	}
+	a.print(err)
+	return codeOf(err)
+}
+
+func codeOf(err error) int {
+	switch {
+	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, boxlite.ErrExecution) && errors.Is(err, fs.ErrNotExist):
+		return exitNotFound
+	case errors.Is(err, boxlite.ErrExecution):
+		return exitNotExecutable
+	}
+	return exitFailure
+}
+
+// print writes an error, and what to do about it. Joined errors get a line each.
+func (a *app) print(err error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			a.print(e)
+		}
+		return
+	}
+	fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSpace(err.Error()))
+	if hint := boxlite.HintOf(err); hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", hint)
+	}
+}
+
+// each calls do for all names, and goes on after a failure. What succeeds is
+// printed.
+func (a *app) each(names []string, do func(name string) error) error {
+	var errs []error
+	for _, name := range names {
+		if err := do(name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		fmt.Fprintln(a.stdout, name)
+	}
+	return errors.Join(errs...)
+}
+
+// terminal returns the descriptor of a stream that is a terminal.
+func terminal(stream any) (fd int, ok bool) {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return -1, false
+	}
+	fd = int(f.Fd())
+	return fd, term.IsTerminal(fd)
+}

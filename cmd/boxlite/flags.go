@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/boxlite-go/boxlite"
+)
+
+// processFlags are those of run, create and exec.
+type processFlags struct {
+	env, envFiles []string
+	dir, user     string
+	tty, stdin    bool
+}
+
+func (f *processFlags) define(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVarP(&f.env, "env", "e", nil, "set the environment variable `KEY=VALUE`; a bare KEY is taken from the environment here")
+	flags.StringArrayVar(&f.envFiles, "env-file", nil, "set the environment variables in `FILE`, a KEY=VALUE on each line")
+	flags.StringVarP(&f.dir, "workdir", "w", "", "run the command in `DIR`")
+	flags.StringVarP(&f.user, "user", "u", "", "run the command as `NAME|UID[:GROUP|GID]`")
+	flags.BoolVarP(&f.tty, "tty", "t", false, "run the command on a terminal")
+	flags.BoolVarP(&f.stdin, "interactive", "i", false, "pass standard input on to the command")
+}
+
+// environment returns the variables of --env-file and --env.
+func (f *processFlags) environment() ([]string, error) {
+	var env []string
+	for _, path := range f.envFiles {
+		fromFile, err := readEnvFile(path)
+		if err != nil {
+			return nil, err
+		}
+		env = append(env, fromFile...)
+	}
+	for _, e := range f.env {
+		resolved, ok, err := resolveEnv(e)
+		if err != nil {
+			return nil, usagef("--env: %w", err)
+		}
+		if ok {
+			env = append(env, resolved)
+		}
+	}
+	return env, nil
+}
+
+// resolveEnv gives a bare KEY the value that it has here. It reports false for
+// one that has none.
+func resolveEnv(e string) (string, bool, error) {
+	key, _, found := strings.Cut(e, "=")
+	if key == "" || strings.ContainsAny(key, " \t") {
+		return "", false, fmt.Errorf("%q is not KEY or KEY=VALUE", e)
+	}
+	if found {
+		return e, true, nil
+	}
+	value, ok := os.LookupEnv(key)
+	return key + "=" + value, ok, nil
+}
+
+// readEnvFile reads a file of variables. Empty lines and those that begin with #
+// don't count.
+func readEnvFile(path string) ([]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, usagef("--env-file: %w", err)
+	}
+	defer f.Close()
+	var env []string
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for number := 1; lines.Scan(); number++ {
+		line := strings.TrimLeft(lines.Text(), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		resolved, ok, err := resolveEnv(line)
+		if err != nil {
+			return nil, usagef("--env-file: %s, line %d: %w", path, number, err)
+		}
+		if ok {
+			env = append(env, resolved)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, usagef("--env-file: %s: %w", path, err)
+	}
+	return env, nil
+}
+
+// boxFlags are those of run and create.
+type boxFlags struct {
+	processFlags
+	name       string
+	cpus       int
+	memory     sizeFlag
+	disk       sizeFlag
+	entrypoint string
+	autoRemove bool
+	platform   string
+	pull       string
+	engine     string
+	quiet      bool
+}
+
+func (f *boxFlags) define(c *cobra.Command) {
+	f.processFlags.define(c)
+	f.memory, f.disk = sizeFlag{unit: 1 << 20}, sizeFlag{unit: 1 << 30}
+	flags := c.Flags()
+	flags.SetInterspersed(false) // what follows IMAGE is the command's
+	flags.StringVar(&f.name, "name", "", "name of the box")
+	flags.IntVar(&f.cpus, "cpus", 0, "number of virtual CPUs (default 1)")
+	flags.Var(&f.memory, "memory", "memory of the machine in MiB, or as 512m, 2g (default 512)")
+	flags.Var(&f.disk, "disk-size", "how large the box's disk can grow, in GB (default 10)")
+	flags.StringVar(&f.entrypoint, "entrypoint", "", "run `COMMAND` instead of the image's entrypoint")
+	flags.BoolVar(&f.autoRemove, "rm", false, "remove the box when it has stopped")
+	flags.StringVar(&f.platform, "platform", "", "use the image for this platform, such as linux/amd64")
+	flags.StringVar(&f.pull, "pull", "missing", "fetch the image: missing, always or never")
+	flags.StringVar(&f.engine, "engine", "", "engine that runs the machine (default the best that works here)")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "don't show how far the fetching of the image is")
+	_ = c.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{"missing", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// spec returns the box that the flags and arguments describe.
+func (f *boxFlags) spec(c *cobra.Command, image string, command []string) (boxlite.BoxSpec, error) {
+	env, err := f.environment()
+	if err != nil {
+		return boxlite.BoxSpec{}, err
+	}
+	s := boxlite.BoxSpec{
+		Name: f.name, Image: image, Platform: f.platform,
+		CPUs: f.cpus, MemoryMiB: f.memory.units, DiskGiB: f.disk.units,
+		Env: env, Dir: f.dir, User: f.user, TTY: f.tty, Stdin: f.stdin,
+		ImageCommand: true, AutoRemove: f.autoRemove, Engine: f.engine,
+	}
+	// Zero means the default to BoxSpec, and nonsense on a command line.
+	for flag, n := range map[string]int{"cpus": f.cpus, "memory": f.memory.units, "disk-size": f.disk.units} {
+		if c.Flags().Changed(flag) && n <= 0 {
+			return s, usagef("--%s must be more than 0", flag)
+		}
+	}
+	if c.Flags().Changed("entrypoint") {
+		s.Entrypoint = []string{f.entrypoint}
+	}
+	if len(command) > 0 {
+		s.Cmd = command
+	}
+	return s, nil
+}
+
+// sizeFlag is a size in units of so many bytes, which may also be given with a
+// unit of its own.
+type sizeFlag struct {
+	unit  int64
+	units int
+	text  string
+}
+
+var sizeUnits = map[string]int64{
+	"b": 1, "k": 1 << 10, "kb": 1 << 10, "kib": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "mib": 1 << 20,
+	"g": 1 << 30, "gb": 1 << 30, "gib": 1 << 30, "t": 1 << 40, "tb": 1 << 40, "tib": 1 << 40,
+}
+
+// Set parses a size. What is not a multiple of the unit is rounded up.
+func (s *sizeFlag) Set(text string) error {
+	lower := strings.ToLower(strings.TrimSpace(text))
+	digits := strings.TrimRight(lower, "bkmgti")
+	unit := s.unit
+	if suffix := lower[len(digits):]; suffix != "" {
+		var ok bool
+		if unit, ok = sizeUnits[suffix]; !ok {
+			return fmt.Errorf("%q has no unit that is known: use m or g", text)
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 {
+		return fmt.Errorf("%q is not a size: use a number, as 512, 512m or 2g", text)
+	}
+	if n > math.MaxInt64/unit-s.unit {
+		return fmt.Errorf("%q is too large", text)
+	}
+	s.units = int((n*unit + s.unit - 1) / s.unit)
+	s.text = text
+	return nil
+}
+
+func (s *sizeFlag) String() string { return s.text }
+
+// Type is what help shows.
+func (s *sizeFlag) Type() string { return "SIZE" }

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/boxlite-go/boxlite"
+)
+
+// interruptsToLeave is how often Ctrl-C has to be pressed to leave a command
+// that does not mind it.
+const interruptsToLeave = 3
+
+func (a *app) needTerminal() error {
+	if _, ok := terminal(a.stdin); ok {
+		return nil
+	}
+	return &boxlite.Error{
+		Kind: boxlite.ErrInvalidArgument, Err: errors.New("the input device is not a TTY"),
+		Hint: "leave out -t where standard input is not a terminal",
+	}
+}
+
+// startForeground starts a command whose streams are this process's.
+func (a *app) startForeground(ctx context.Context, c *boxlite.Command) error {
+	c.Stdout, c.Stderr = a.stdout, a.stderr
+	if fd, ok := terminal(a.stdin); ok && c.TTY {
+		if cols, rows, err := term.GetSize(fd); err == nil {
+			c.Rows, c.Cols = rows, cols
+		}
+	}
+	return c.Start(ctx)
+}
+
+// waitForeground waits for the command and passes on to it what the terminal and
+// other processes tell this one. Its exit code becomes that of boxlite.
+func (a *app) waitForeground(c *boxlite.Command) error {
+	a.forwardSignals(c)
+	defer a.onSignal.Store(nil)
+	if fd, ok := terminal(a.stdin); ok && c.TTY {
+		defer followSize(fd, c)()
+		if c.Stdin != nil {
+			state, err := term.MakeRaw(fd)
+			if err != nil {
+				return err
+			}
+			defer term.Restore(fd, state)
+		}
+	}
+	err := c.Wait()
+	if exit, ok := errors.AsType[*boxlite.ExitError](err); ok {
+		return &exitError{code: exit.Code}
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return &exitError{code: 128 + int(syscall.SIGPIPE)} // as from a command of this host
+	}
+	return err
+}
+
+// forwardSignals sends the command the signals that this process gets.
+func (a *app) forwardSignals(c *boxlite.Command) {
+	interrupts := 0
+	forward := func(sig os.Signal) {
+		switch sig {
+		case syscall.SIGPIPE:
+			return
+		case os.Interrupt:
+			if interrupts++; interrupts == interruptsToLeave {
+				a.cancel(errInterrupted)
+				return
+			}
+		}
+		go func() { _ = c.Signal(sig) }() // one that has ended needs none
+	}
+	a.onSignal.Store(&forward)
+}
+
+// followSize gives the command's terminal the size of this one, whenever that
+// changes, until the returned function is called.
+func followSize(fd int, c *boxlite.Command) (stop func()) {
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, unix.SIGWINCH)
+	go func() {
+		for range changes {
+			if cols, rows, err := term.GetSize(fd); err == nil {
+				_ = c.Resize(rows, cols) // one that has ended has no size
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(changes)
+		close(changes)
+	}
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"text/template"
+
+	"github.com/spf13/cobra"
+
+	"github.com/boxlite-go/boxlite"
+)
+
+func (a *app) inspectCommand() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use:   "inspect [flags] BOX|IMAGE...",
+		Short: "Print all that is known of boxes or images",
+		Long: `Inspect prints all that is known of boxes or images, as a list.
+
+Besides json and yaml, --format takes a Go template, which is applied to each:
+the names are those of the JSON. For boxes, .State.Status, .State.ExitCode and
+.State.StartedAt are there as well, and the function json.`,
+		Example:           `  boxlite inspect -f '{{.status}} {{.kernel}}' web`,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.boxArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			rt, err := a.open()
+			if err != nil {
+				return err
+			}
+			defer rt.Close()
+			found := make([]any, 0, len(args))
+			var errs []error
+			for _, ref := range args {
+				v, err := inspect(c, rt, ref)
+				if err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				found = append(found, v)
+			}
+			if err := a.writeInspected(format, found); err != nil {
+				return err
+			}
+			return errors.Join(errs...)
+		},
+	}
+	c.Flags().StringVarP(&format, "format", "f", "json", "output format: json, yaml, or a Go template")
+	return c
+}
+
+// inspect looks for a box, then for an image.
+func inspect(c *cobra.Command, rt *boxlite.Runtime, ref string) (any, error) {
+	box, err := rt.Get(c.Context(), ref)
+	if err == nil {
+		return box.Info(c.Context())
+	}
+	if errors.Is(err, boxlite.ErrNotFound) {
+		if image, e := rt.Images().Get(c.Context(), ref); e == nil {
+			return image, nil
+		}
+	}
+	return nil, err
+}
+
+func (a *app) writeInspected(format string, found []any) error {
+	if format == "json" || format == "yaml" {
+		return a.write(format, found, nil)
+	}
+	t, err := template.New("format").Funcs(template.FuncMap{"json": toJSON}).Parse(format)
+	if err != nil {
+		return usagef("--format: %w", err)
+	}
+	for _, v := range found {
+		fields, err := templateFields(v)
+		if err != nil {
+			return err
+		}
+		var out bytes.Buffer
+		if err := t.Execute(&out, fields); err != nil {
+			return usagef("--format: %w", err)
+		}
+		if _, err := a.stdout.Write(append(out.Bytes(), '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// templateFields returns what a template sees: the fields by their JSON names.
+func templateFields(v any) (map[string]any, error) {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return nil, err
+	}
+	if info, ok := v.(boxlite.BoxInfo); ok {
+		state := map[string]any{"Status": fields["status"], "StartedAt": fields["startedAt"], "ExitCode": nil}
+		if info.Exit != nil && info.Exit.Code >= 0 {
+			state["ExitCode"] = info.Exit.Code
+		}
+		fields["State"] = state
+	}
+	return fields, nil
+}
+
+func toJSON(v any) (string, error) {
+	data, err := json.Marshal(v)
+	return string(data), err
+}

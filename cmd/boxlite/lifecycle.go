@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/boxlite-go/boxlite"
+)
+
+func (a *app) startCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:               "start BOX...",
+		Short:             "Start boxes in the background",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.boxArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
+				box, err := rt.Get(c.Context(), name)
+				if err != nil {
+					return err
+				}
+				return box.Start(c.Context())
+			})
+		},
+	}
+	a.traceFlag(c)
+	return c
+}
+
+func (a *app) stopCommand() *cobra.Command {
+	var seconds int
+	c := &cobra.Command{
+		Use:               "stop BOX...",
+		Short:             "Stop boxes; their files stay",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.boxArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if seconds < 0 {
+				return usagef("--time must not be below 0")
+			}
+			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
+				box, err := rt.Get(c.Context(), name)
+				if err != nil {
+					return err
+				}
+				return box.StopWithin(c.Context(), time.Duration(seconds)*time.Second)
+			})
+		},
+	}
+	c.Flags().IntVarP(&seconds, "time", "t", 10, "`SECONDS` that processes get to end before they are killed")
+	return c
+}
+
+func (a *app) removeCommand() *cobra.Command {
+	var force, all bool
+	c := &cobra.Command{
+		Use:               "rm [flags] BOX...",
+		Aliases:           []string{"remove"},
+		Short:             "Remove boxes and all their files",
+		ValidArgsFunction: a.boxArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if all == (len(args) > 0) {
+				return errors.New("name the boxes to remove, or use --all")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			if all {
+				var err error
+				if args, err = a.allBoxes(c, force); err != nil {
+					return err
+				}
+			}
+			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
+				return rt.Remove(c.Context(), name, force)
+			})
+		},
+	}
+	c.Flags().BoolVarP(&force, "force", "f", false, "also remove boxes that run")
+	c.Flags().BoolVarP(&all, "all", "a", false, "remove all boxes")
+	return c
+}
+
+// allBoxes returns the IDs of all boxes, after asking whether that is meant.
+func (a *app) allBoxes(c *cobra.Command, force bool) ([]string, error) {
+	rt, err := a.open()
+	if err != nil {
+		return nil, err
+	}
+	defer rt.Close()
+	boxes, err := rt.List(c.Context())
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]string, 0, len(boxes))
+	for _, b := range boxes {
+		ids = append(ids, b.ID)
+	}
+	if force || len(ids) == 0 {
+		return ids, nil
+	}
+	if _, ok := terminal(a.stdin); !ok {
+		return nil, usagef("rm --all asks before it removes %d boxes, and there is no terminal: add --force", len(ids))
+	}
+	fmt.Fprintf(a.stderr, "Remove all %d boxes and their files? [y/N] ", len(ids))
+	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
+	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+		return nil, nil
+	}
+	return ids, nil
+}
+
+// eachBox calls do for each name and prints the names of those it succeeds with.
+func (a *app) eachBox(names []string, do func(rt *boxlite.Runtime, name string) error) error {
+	rt, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	return a.each(names, func(name string) error { return do(rt, name) })
+}

@@ -1,0 +1,253 @@
+package boxlite
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/boxlite-go/boxlite/internal/assets"
+	"github.com/boxlite-go/boxlite/internal/box"
+	"github.com/boxlite-go/boxlite/internal/image"
+)
+
+// Options says how to open a [Runtime]. The zero value is fine.
+type Options struct {
+	// Home is the folder for boxes and images. Empty means $BOXLITE_HOME, or
+	// ~/.boxlite.
+	Home string
+	// ShimPath is an executable that imports this package, such as the boxlite
+	// command, and holds running boxes. Empty means the running executable.
+	ShimPath string
+	// Engine is the name of the engine that runs boxes which don't name one,
+	// such as "qemu". Empty chooses the best that works on this host.
+	Engine string
+	// Mirrors lists, for a registry's host name, other hosts that are asked
+	// before it. A mirror may begin with "http://".
+	Mirrors map[string][]string
+	// Detach lets every box that this Runtime starts run on after it, whatever
+	// its BoxSpec.Detach says.
+	Detach bool
+	// OnStart, if it is not nil, is called when this Runtime has started a box,
+	// with what [Box.Info] returns then. It must return quickly.
+	OnStart func(BoxInfo)
+}
+
+// Runtime is a handle on a home folder with its boxes and images. Its methods
+// may be called concurrently, and other processes may have the same home open.
+type Runtime struct {
+	options Options
+	home    string
+	lock    *flock.Flock
+	boxes   *box.Store
+	images  *image.Store
+
+	mu     sync.RWMutex
+	runs   map[string]*run // by ID of the box
+	closed bool
+
+	closing  chan struct{} // closed by Close
+	watchers sync.WaitGroup
+}
+
+// closeGrace is how long the main processes of boxes may take to end when the
+// Runtime that started them is closed.
+const closeGrace = 2 * time.Second
+
+// Open opens a home folder. It makes the folder if it isn't there. The caller
+// closes the Runtime.
+func Open(options Options) (*Runtime, error) {
+	home, err := homeDir(options.Home)
+	if err != nil {
+		return nil, err
+	}
+	lock, err := lockHome(home)
+	if err != nil {
+		return nil, err
+	}
+	rt := &Runtime{
+		options: options, home: home, lock: lock,
+		runs: make(map[string]*run), closing: make(chan struct{}),
+	}
+	if rt.boxes, err = box.Open(filepath.Join(home, "boxes")); err == nil {
+		rt.images, err = image.Open(filepath.Join(home, "images"), image.Options{
+			Embedded: image.Embedded{Reference: assets.BaseReference, Rootfs: assets.BaseImage, Config: assets.BaseConfig()},
+			Mirrors:  options.Mirrors,
+		})
+	}
+	if err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	return rt, nil
+}
+
+// Home returns the absolute path of the home folder.
+func (rt *Runtime) Home() string { return rt.home }
+
+// Close stops the boxes that this Runtime has started and that are not detached,
+// and lets go of the home. Afterwards the methods of the Runtime and its boxes
+// return errors of kind [ErrStopped].
+func (rt *Runtime) Close() error {
+	rt.mu.Lock()
+	if rt.closed {
+		rt.mu.Unlock()
+		return nil
+	}
+	rt.closed = true
+	runs := maps.Clone(rt.runs)
+	rt.mu.Unlock()
+
+	var stops sync.WaitGroup
+	var failed []error
+	var mu sync.Mutex
+	for id, r := range runs {
+		if !r.attached {
+			continue
+		}
+		stops.Go(func() {
+			if err := rt.stop(context.Background(), id, closeGrace, false); err != nil && !errors.Is(err, ErrNotFound) {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			}
+		})
+	}
+	stops.Wait()
+	close(rt.closing)
+	for _, r := range runs {
+		_ = r.client.Close()
+	}
+	rt.watchers.Wait()
+	return errors.Join(append(failed, rt.lock.Close())...)
+}
+
+// check returns an error once the Runtime is closed.
+func (rt *Runtime) check() error {
+	rt.mu.RLock()
+	defer rt.mu.RUnlock()
+	if rt.closed {
+		return &Error{Kind: ErrStopped, Err: errors.New("the Runtime has been closed"), Hint: "open another with boxlite.Open"}
+	}
+	return nil
+}
+
+// Create makes a box. It is quick: the image is fetched, and the machine booted,
+// when the box is first used.
+func (rt *Runtime) Create(ctx context.Context, spec BoxSpec) (*Box, error) {
+	if err := rt.check(); err != nil {
+		return nil, err
+	}
+	config, err := spec.config()
+	if err != nil {
+		return nil, err
+	}
+	if config.Engine == "" {
+		config.Engine = rt.options.Engine
+	}
+	if img, err := rt.images.Get(ctx, config.Image); err == nil && (spec.Platform == "" || spec.Platform == img.Platform) {
+		config.ImageDigest = img.Digest
+	}
+	record, err := rt.boxes.Create(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return &Box{rt: rt, config: record.Config}, nil
+}
+
+// Get finds a box by its ID, its name, or a prefix of its ID that no other box
+// has.
+func (rt *Runtime) Get(ctx context.Context, ref string) (*Box, error) {
+	record, err := rt.find(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if record.Err != nil {
+		return nil, record.Err
+	}
+	return &Box{rt: rt, config: record.Config}, nil
+}
+
+func (rt *Runtime) find(ctx context.Context, ref string) (box.Record, error) {
+	if err := rt.check(); err != nil {
+		return box.Record{}, err
+	}
+	id, err := rt.boxes.Find(ref)
+	if err != nil {
+		return box.Record{}, err
+	}
+	return rt.load(ctx, id)
+}
+
+// GetOrCreate returns the box named spec.Name, and makes it if there is none. It
+// reports whether it did. The spec of a box that exists is not compared.
+func (rt *Runtime) GetOrCreate(ctx context.Context, spec BoxSpec) (*Box, bool, error) {
+	if spec.Name == "" {
+		return nil, false, invalid("get or create a box", "set BoxSpec.Name", errors.New("it has no name"))
+	}
+	for {
+		b, err := rt.Get(ctx, spec.Name)
+		if err == nil && b.Name() == spec.Name {
+			return b, false, nil
+		}
+		missing := errors.Is(err, ErrNotFound)
+		if err != nil && !missing {
+			return nil, false, err
+		}
+		b, err = rt.Create(ctx, spec)
+		if missing && errors.Is(err, ErrAlreadyExists) {
+			continue // another was quicker
+		}
+		return b, err == nil, err
+	}
+}
+
+// List returns all boxes, oldest first. One whose record is damaged has the
+// status [StatusUnknown] and says in Error what is wrong.
+func (rt *Runtime) List(ctx context.Context) ([]BoxInfo, error) {
+	if err := rt.check(); err != nil {
+		return nil, err
+	}
+	records, err := rt.boxes.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]BoxInfo, 0, len(records))
+	for _, record := range records {
+		if rt.collect(ctx, record) {
+			continue
+		}
+		infos = append(infos, rt.info(record))
+	}
+	return infos, nil
+}
+
+// Remove deletes a box and all its files. force stops it first, without giving
+// its processes time to end.
+func (rt *Runtime) Remove(ctx context.Context, ref string, force bool) error {
+	if err := rt.check(); err != nil {
+		return err
+	}
+	id, err := rt.boxes.Find(ref)
+	if err != nil {
+		return err
+	}
+	return rt.remove(ctx, id, force)
+}
+
+func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
+	if force {
+		if err := rt.stop(ctx, id, 0, true); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+	}
+	l, err := rt.boxes.Lock(ctx, id)
+	if err != nil {
+		return err
+	}
+	return l.Remove()
+}

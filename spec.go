@@ -1,0 +1,167 @@
+package boxlite
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/boxlite-go/boxlite/internal/assets"
+	"github.com/boxlite-go/boxlite/internal/box"
+	"github.com/boxlite-go/boxlite/internal/vmm"
+)
+
+// BoxSpec says what box to make. The zero value is a box of the built-in image
+// that idles until it is stopped.
+type BoxSpec struct {
+	// Name is unique in the home: letters, digits, '_', '.' and '-'. A box may
+	// have none.
+	Name string
+	// Image is what the box's files begin as; see the package comment. Empty
+	// means "boxlite/base".
+	Image string
+	// Platform chooses one of an image that is made for several, such as
+	// "linux/amd64". Empty means this host's.
+	Platform string
+
+	// CPUs is the number of virtual CPUs, up to 64. 0 means 1.
+	CPUs int
+	// MemoryMiB is the machine's memory, at least 64. 0 means 512.
+	MemoryMiB int
+	// DiskGiB is how large the box's disk can grow, up to 1024. It takes up on
+	// the host what is written to it. 0 means 10.
+	DiskGiB int
+
+	// Env holds KEY=VALUE pairs that are added to the image's.
+	Env []string
+	// Dir is the working directory. Empty means the image's.
+	Dir string
+	// User is who commands run as: name or number, and perhaps a group, as in
+	// "app:staff". Empty means the image's.
+	User string
+
+	// Entrypoint and Cmd together are the main process. If either is given,
+	// Docker's rules hold for the other: a Cmd alone is appended to the image's
+	// entrypoint, an Entrypoint alone drops the image's command.
+	Entrypoint []string
+	Cmd        []string
+	// ImageCommand runs the image's own entrypoint and command as the main
+	// process if neither is given. Otherwise the box idles.
+	ImageCommand bool
+	// TTY gives the main process a terminal, Stdin a standard input that
+	// [Box.Attach] can write to. Without Stdin it reads from /dev/null.
+	TTY   bool
+	Stdin bool
+
+	// Detach lets the box run on when the program that started it ends.
+	Detach bool
+	// AutoRemove deletes the box when it has stopped.
+	AutoRemove bool
+	// Engine names the engine to use. Empty means Options.Engine.
+	Engine string
+}
+
+// Limits and defaults of a box.
+const (
+	defaultCPUs      = 1
+	defaultMemoryMiB = 512
+	defaultDiskGiB   = 10
+	maxDiskGiB       = 1024
+)
+
+// Validate reports what is wrong with the spec, as far as it can be known without
+// the image. [Runtime.Create] does so too.
+func (s BoxSpec) Validate() error {
+	_, err := s.config()
+	return err
+}
+
+// config checks the spec and fills in the defaults.
+func (s BoxSpec) config() (box.Config, error) {
+	const op = "create a box"
+	if err := errors.Join(
+		box.CheckName(s.Name),
+		checkRange(op, "CPUs", s.CPUs, 1, vmm.MaxCPUs),
+		checkRange(op, "MiB of memory", s.MemoryMiB, vmm.MinMemoryMiB, vmm.MaxMemoryMiB),
+		checkRange(op, "GiB of disk", s.DiskGiB, 1, maxDiskGiB),
+		checkEnv(op, s.Env),
+		checkDir(op, s.Dir),
+		checkUser(op, s.User),
+		checkArgs(op, s.Entrypoint),
+		checkArgs(op, s.Cmd),
+	); err != nil {
+		return box.Config{}, firstOf(err)
+	}
+	if s.Image == "" {
+		s.Image = assets.BaseReference
+	}
+	return box.Config{
+		Name: s.Name, Image: s.Image, Platform: s.Platform,
+		CPUs:      orDefault(s.CPUs, defaultCPUs),
+		MemoryMiB: orDefault(s.MemoryMiB, defaultMemoryMiB),
+		DiskBytes: int64(orDefault(s.DiskGiB, defaultDiskGiB)) << 30,
+		Env:       s.Env, Dir: s.Dir, User: s.User,
+		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,
+		TTY: s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Engine: s.Engine,
+	}, nil
+}
+
+func orDefault(n, fallback int) int {
+	if n == 0 {
+		return fallback
+	}
+	return n
+}
+
+// firstOf returns the first of joined errors: one at a time is enough to read.
+func firstOf(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()[0]
+	}
+	return err
+}
+
+func checkRange(op, what string, n, least, most int) error {
+	if n == 0 || n >= least && n <= most {
+		return nil
+	}
+	return invalid(op, fmt.Sprintf("choose between %d and %d", least, most),
+		fmt.Errorf("a box can't have %d %s", n, what))
+}
+
+func checkEnv(op string, env []string) error {
+	for _, e := range env {
+		key, _, found := strings.Cut(e, "=")
+		if !found || key == "" || strings.ContainsRune(e, 0) {
+			return invalid(op, "write it as KEY=VALUE", fmt.Errorf("%.200q is not an environment variable", e))
+		}
+	}
+	return nil
+}
+
+func checkDir(op, dir string) error {
+	if dir == "" || path.IsAbs(dir) && !strings.ContainsRune(dir, 0) {
+		return nil
+	}
+	return invalid(op, "give an absolute path, such as /work", fmt.Errorf("%.200q can't be the working directory", dir))
+}
+
+func checkUser(op, user string) error {
+	if user == "" {
+		return nil
+	}
+	name, group, explicit := strings.Cut(user, ":")
+	if name != "" && !(explicit && group == "") && !strings.ContainsAny(name, "\x00\t\n /") && !strings.ContainsAny(group, "\x00\t\n /:") {
+		return nil
+	}
+	return invalid(op, "write it as NAME or NUMBER, or with a group as NAME:GROUP", fmt.Errorf("%.200q is not a user", user))
+}
+
+func checkArgs(op string, args []string) error {
+	for _, arg := range args {
+		if strings.ContainsRune(arg, 0) {
+			return invalid(op, "pass binary data on standard input", fmt.Errorf("the argument %.200q holds a zero byte", arg))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,289 @@
+package boxlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/boxlite-go/boxlite/internal/assets"
+	"github.com/boxlite-go/boxlite/internal/box"
+	"github.com/boxlite-go/boxlite/internal/disk"
+	"github.com/boxlite-go/boxlite/internal/image"
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/shim"
+	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/engines"
+)
+
+// Of a box's folder.
+const (
+	fileDisk    = "disk.img"
+	fileConsole = "logs/console.log"
+)
+
+// abortTimeout bounds the end of a box that failed to start.
+const abortTimeout = 10 * time.Second
+
+// launch says how a box is to be started.
+type launch struct {
+	// lazy starts happen because something needs the box to run. They don't
+	// repeat a job.
+	lazy bool
+	// size is the main process's terminal.
+	size *boxlitev1.TerminalSize
+	// begin starts the main process once all is ready for it. If it is nil, or
+	// the box has no main process, the shim does all.
+	begin func(context.Context, *run) error
+}
+
+// start brings a box to run, unless it does already, and returns its run.
+func (rt *Runtime) start(ctx context.Context, id string, o launch) (*run, error) {
+	if err := rt.check(); err != nil {
+		return nil, err
+	}
+	l, err := rt.boxes.Lock(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer l.Unlock()
+	if l.Err != nil {
+		return nil, l.Err
+	}
+	switch status := l.State.Status; {
+	case status == box.Running:
+		return rt.connect(ctx, id)
+	case status == box.Starting:
+		return rt.adopt(ctx, l)
+	case !status.Startable():
+		return nil, cannot("start", l.Record, "wait until it has stopped")
+	case o.lazy && l.Config.Job() && status != box.Configured:
+		return nil, cannot("use", l.Record,
+			"starting it would run its own command again: if that is wanted, use: boxlite start "+l.Config.Label())
+	}
+	r, err := rt.boot(ctx, l, o)
+	if err != nil {
+		return nil, rt.failed(l, err)
+	}
+	return r, nil
+}
+
+func cannot(verb string, r box.Record, hint string) error {
+	return &Error{
+		Kind: ErrInvalidState, Op: verb + " the box", Box: r.Config.Label(),
+		Err: fmt.Errorf("it is %s", r.State.Status), Hint: hint,
+	}
+}
+
+// failed records why a start failed and returns the error for the caller.
+func (rt *Runtime) failed(l *box.Locked, err error) error {
+	if _, ok := errors.AsType[*Error](err); !ok {
+		err = &Error{Kind: kindOfCause(err), Op: "start the box", Box: l.Config.Label(), Err: err}
+	}
+	state := l.State
+	if !state.Status.Can(box.Failed) {
+		return err // it has not even begun
+	}
+	state.Status = box.Failed
+	state.FinishedAt = time.Now().UTC()
+	state.Exit = &box.Exit{Reason: shim.ReasonFailed}
+	state.Error = box.FailureOf(err)
+	if e := l.Set(state); e != nil {
+		return errors.Join(err, e)
+	}
+	return err
+}
+
+func kindOfCause(err error) Kind {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return ErrTimeout
+	}
+	return protocol.KindOf(err)
+}
+
+// adopt takes over a start whose starter was killed.
+func (rt *Runtime) adopt(ctx context.Context, l *box.Locked) (*run, error) {
+	r, err := rt.connect(ctx, l.ID)
+	if err != nil {
+		return nil, err
+	}
+	ready, err := r.client.Ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state := l.State
+	state.Status = box.Running
+	state.Kernel = ready.GetKernelRelease()
+	return r, l.Set(state)
+}
+
+// parts is what a machine is made from.
+type parts struct {
+	image     image.Image
+	imageDisk string
+	boot      assets.Boot
+	machine   vmm.Capability
+	stages    []box.Stage
+}
+
+// boot starts the machine of a locked box.
+func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, error) {
+	state := box.State{
+		Status: box.Starting, Runs: l.State.Runs + 1, StartedAt: time.Now().UTC(), ImageDigest: imageDigest(l.Record),
+	}
+	p, err := rt.prepare(ctx, l, state)
+	if err != nil {
+		return nil, err
+	}
+	container, err := containerFor(&l.Config, &p.image.Config)
+	if err != nil {
+		return nil, err
+	}
+	if container.Main != nil {
+		container.Main.Size = o.size
+	} else {
+		o.begin = nil
+	}
+	spec := rt.shimSpec(l, p)
+	spec.Container = container
+	spec.WaitForAttach = o.begin != nil
+
+	began := time.Now()
+	client, err := shim.Start(ctx, rt.options.ShimPath, spec)
+	if err != nil {
+		return nil, err
+	}
+	p.stages = append(p.stages, box.Stage{Name: "shim", Nanos: time.Since(began)})
+	r := &run{client: client, attached: !spec.Detached, ended: make(chan struct{})}
+	ready, err := client.Ready(ctx)
+	if err == nil && o.begin != nil {
+		err = o.begin(ctx, r)
+	}
+	if err == nil {
+		state := l.State
+		state.Status = box.Running
+		state.ImageDigest = p.image.Digest
+		state.Args = container.GetMain().GetArgs()
+		state.Engine, state.Accelerator, state.Isolation = p.machine.Engine, p.machine.Accelerator, p.machine.Isolation
+		state.Kernel = ready.GetKernelRelease()
+		state.Stages = p.stages
+		for _, stage := range ready.GetStages() {
+			state.Stages = append(state.Stages, box.Stage{Name: stage.GetName(), Nanos: time.Duration(stage.GetNanos())})
+		}
+		err = l.Set(state)
+	}
+	if err == nil {
+		err = rt.track(l.ID, r)
+	}
+	if err != nil {
+		abort(client)
+		return nil, err
+	}
+	if rt.options.OnStart != nil {
+		rt.options.OnStart(rt.info(l.Record))
+	}
+	return r, nil
+}
+
+// abort ends a box that failed to start, so that nothing of it runs on.
+func abort(client *shim.Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
+	defer cancel()
+	_, _ = client.Stop(ctx, 0, true) // it may have ended by itself
+	_ = client.Close()
+	select {
+	case <-client.Ended():
+	case <-ctx.Done():
+	}
+}
+
+// prepare does at once what is needed before a machine can start: the image's
+// disk, the box's own, the engine and what it boots, and the record that says
+// that the box is starting.
+func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) (parts, error) {
+	var p parts
+	record := l.Record
+	var imageTime, diskTime, engineTime time.Duration
+	began := time.Now()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return l.Set(state) })
+	g.Go(func() (err error) {
+		if p.image, err = rt.imageOf(ctx, record); err == nil {
+			p.imageDisk, err = rt.images.Disk(ctx, p.image, nil)
+		}
+		imageTime = time.Since(began)
+		return err
+	})
+	g.Go(func() error {
+		err := rt.makeDisk(record)
+		diskTime = time.Since(began)
+		return err
+	})
+	g.Go(func() (err error) {
+		dir := filepath.Join(rt.home, "init", "rootfs")
+		if p.boot, err = assets.Unpack(dir); err == nil {
+			_, p.machine, err = engines.Select(ctx, filepath.Join(rt.home, "init"), record.Config.Engine)
+		}
+		engineTime = time.Since(began)
+		return err
+	})
+	err := g.Wait()
+	p.stages = []box.Stage{{Name: "image", Nanos: imageTime}, {Name: "disk", Nanos: diskTime}, {Name: "engine", Nanos: engineTime}}
+	return p, err
+}
+
+// imageOf returns the image of a box: the one that its disk belongs to, whatever
+// its reference means by now.
+func (rt *Runtime) imageOf(ctx context.Context, r box.Record) (image.Image, error) {
+	options := image.PullOptions{Platform: r.Config.Platform}
+	digest := imageDigest(r)
+	if digest == "" {
+		return rt.images.Resolve(ctx, r.Config.Image, options)
+	}
+	img, err := rt.images.Get(ctx, digest)
+	if !errors.Is(err, ErrNotFound) {
+		return img, err
+	}
+	// It was removed by force.
+	img, err = rt.images.Resolve(ctx, r.Config.Image, options)
+	if err == nil && img.Digest != digest && r.State.ImageDigest != "" {
+		return img, &Error{
+			Kind: ErrImage, Op: "start the box", Box: r.Config.Label(),
+			Err:  fmt.Errorf("its image %s has been removed, and %s is another by now", digest, r.Config.Image),
+			Hint: "fetch the image again by its digest with boxlite pull NAME@" + digest,
+		}
+	}
+	return img, err
+}
+
+func (rt *Runtime) makeDisk(r box.Record) error {
+	path := filepath.Join(rt.boxes.Dir(r.ID), fileDisk)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return disk.Create(path, r.Config.DiskBytes)
+}
+
+func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
+	dir := l.Dir()
+	console := filepath.Join(dir, fileConsole)
+	_ = os.Remove(console) // of the run before; without it the engine appends
+	return shim.Spec{
+		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Detached: l.Config.Detach || rt.options.Detach,
+		VM: vmm.Spec{
+			Kernel: p.boot.Kernel, Initrd: p.boot.Initrd,
+			CPUs: l.Config.CPUs, MemoryMiB: l.Config.MemoryMiB,
+			Disks: []vmm.Disk{
+				{Path: p.imageDisk, Serial: protocol.SerialImage, ReadOnly: true},
+				{Path: filepath.Join(dir, fileDisk), Serial: protocol.SerialBox},
+			},
+			Console: console,
+		},
+	}
+}

@@ -1,0 +1,112 @@
+// Command bench measures what must be fast or small, and prints a table of
+// medians. What is compared is measured in turn in the same run, so that a busy
+// machine slows both: the ratios are what counts.
+//
+//	go run ./test/bench [-runs 11] [-rootfs debian.tar] [bin/boxlite]
+//
+// It needs what boxes need, and the Go toolchain. -rootfs names a tar of a root
+// filesystem for the conversion to a root disk; `make bench` gives it a Debian.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"time"
+)
+
+// bench is one run of the benchmarks.
+type bench struct {
+	runs    int
+	binary  string // the CLI
+	rootfs  string // a tar
+	home    string // for boxes and images
+	scratch string
+}
+
+func main() {
+	b := &bench{}
+	flatten := flag.String("flatten", "", "convert this tar, print the seconds it took, and end (for the benchmark itself)")
+	flag.IntVar(&b.runs, "runs", 11, "how often to measure each thing")
+	flag.StringVar(&b.rootfs, "rootfs", "", "tar of a root filesystem")
+	flag.Parse()
+	b.binary = "bin/boxlite"
+	if flag.NArg() > 0 {
+		b.binary = flag.Arg(0)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var err error
+	if *flatten != "" {
+		err = flattenOnce(ctx, *flatten)
+	} else {
+		err = b.run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func (b *bench) run(ctx context.Context) error {
+	var err error
+	if b.scratch, err = os.MkdirTemp("", "boxlite-bench"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.scratch)
+	b.home = b.scratch + "/home"
+	fmt.Println("| what | measured | compared with | bar | |")
+	fmt.Println("|---|---|---|---|---|")
+	for _, measure := range []func(context.Context) error{b.start, b.command, b.image, b.size} {
+		if err := measure(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row prints one line of the table.
+func row(what, measured, with, bar string, met bool) {
+	verdict := "met"
+	if !met {
+		verdict = "**not met**"
+	}
+	fmt.Printf("| %s | %s | %s | %s | %s |\n", what, measured, with, bar, verdict)
+}
+
+// timed returns how long do takes.
+func timed(do func() error) (time.Duration, error) {
+	began := time.Now()
+	err := do()
+	return time.Since(began), err
+}
+
+func median(durations []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(durations))
+	return sorted[len(sorted)/2]
+}
+
+// inTurn measures a and b alternately, after one unmeasured round of each, and
+// returns their medians.
+func inTurn(runs int, a, b func() (time.Duration, error)) (medianA, medianB time.Duration, err error) {
+	var as, bs []time.Duration
+	for i := range runs + 1 {
+		x, err := a()
+		if err != nil {
+			return 0, 0, err
+		}
+		y, err := b()
+		if err != nil {
+			return 0, 0, err
+		}
+		if i > 0 {
+			as, bs = append(as, x), append(bs, y)
+		}
+	}
+	return median(as), median(bs), nil
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) }
