@@ -30,7 +30,7 @@ missing=$(grep -oE '^CONFIG_[A-Z0-9_]+=y' "$here/config" | while read -r option;
   grep -qx "$option" "$tree/.config" || echo "$option"
 done)
 if [ -n "$missing" ]; then
-  echo "kernel/build.sh: this source cannot give:" $missing >&2
+  echo "kernel/build.sh: this source cannot give: $missing" >&2
   exit 1
 fi
 make -C "$tree" ARCH=x86_64 -j"${JOBS:-$(nproc)}" vmlinux
