@@ -64,15 +64,19 @@ func (c *console) copy(r io.ReadCloser) {
 // Write never fails.
 func (c *console) Write(p []byte) (int, error) {
 	_, _ = c.tail.Write(p)
-	if c.file == nil {
-		return len(p), nil
-	}
-	if c.size+int64(len(p)) > maxConsole {
-		c.rotate()
-	}
-	if c.file != nil {
-		n, _ := c.file.Write(p)
+	for rest := p; len(rest) > 0; {
+		if c.size >= maxConsole {
+			c.rotate()
+		}
+		if c.file == nil {
+			break
+		}
+		n, err := c.file.Write(rest[:min(len(rest), int(maxConsole-c.size))])
 		c.size += int64(n)
+		rest = rest[n:]
+		if err != nil {
+			break
+		}
 	}
 	return len(p), nil
 }

@@ -24,9 +24,9 @@ var programs = []string{"qemu-system-x86_64", "/usr/libexec/qemu-kvm"}
 
 // findProgram returns the absolute path of QEMU.
 func findProgram() (string, error) {
-	names := programs
+	names, hint := programs, installHint()
 	if name := os.Getenv(programVariable); name != "" {
-		names = []string{name}
+		names, hint = []string{name}, programVariable+" must name an executable QEMU"
 	}
 	var failures []error
 	for _, name := range names {
@@ -35,10 +35,6 @@ func findProgram() (string, error) {
 			return filepath.Abs(path)
 		}
 		failures = append(failures, err)
-	}
-	hint := installHint()
-	if len(names) == 1 {
-		hint = programVariable + " must name an executable QEMU"
 	}
 	// One that is there but can't be executed says more than one that isn't.
 	err := failures[0]
