@@ -31,6 +31,10 @@ func Start(ctx context.Context, executable string, spec Spec) (*Client, error) {
 			return fail(err)
 		}
 	}
+	executable, err := filepath.Abs(executable) // the shim works in another folder
+	if err != nil {
+		return fail(err)
+	}
 	log, err := os.OpenFile(filepath.Join(spec.Dir, dirLogs, fileShimLog), os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
 	if err != nil {
 		return fail(err)
