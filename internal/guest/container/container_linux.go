@@ -46,6 +46,7 @@ const maxStarting = 32
 // Container is a running set of namespaces, ready for processes.
 type Container struct {
 	config Config
+	limits []limit
 	// init is PID 1 of the container. Its namespaces are the container's.
 	init *os.Process
 	// life holds init back from ending.
@@ -84,6 +85,9 @@ func New(ctx context.Context, config Config) (*Container, error) {
 
 // start starts init and what serves the container.
 func (c *Container) start(ctx context.Context) (err error) {
+	if c.limits, err = processLimits(); err != nil {
+		return internal("prepare the container", err)
+	}
 	if c.config.Cgroup != "" {
 		if c.cgroup, err = os.OpenFile(c.config.Cgroup, unix.O_DIRECTORY, 0); err != nil {
 			return internal("open the container's cgroup", err)

@@ -41,7 +41,17 @@ func (l *launch) launch(c *Container) (*Child, error) {
 // entered the container but not given up its rights. It ends with the container,
 // and its thread with it.
 func (c *Container) serve(ready chan<- error) {
-	runtime.LockOSThread() // for good: this thread is of no use to others
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The main thread is the one that /proc shows for the process. While it
+		// is held here, serve gets another.
+		defer runtime.UnlockOSThread()
+		other := make(chan error)
+		go c.serve(other)
+		ready <- <-other
+		return
+	}
+	// This thread is of no use to others now: it stays locked.
 	err := c.enter()
 	ready <- err
 	if err != nil {
@@ -100,9 +110,9 @@ func (l *launch) program(c *Container) (*program, error) {
 	if l.stdio.tty {
 		p.add("take the terminal", unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0)
 	}
-	for _, limit := range limits {
-		// EPERM: an agent without CAP_SYS_RESOURCE can't raise what it has.
-		p.addTolerant("set resource limits", errorSet(unix.EPERM), unix.SYS_PRLIMIT64, 0, limit.resource, p.ref(unsafe.Pointer(&limit.value)), 0)
+	for i := range c.limits {
+		value := p.ref(unsafe.Pointer(&c.limits[i].value))
+		p.add("set resource limits", unix.SYS_PRLIMIT64, 0, uintptr(c.limits[i].resource), value, 0)
 	}
 	p.add("enter the working directory", unix.SYS_FCHDIR, l.dir.Fd())
 	// All is close-on-exec anyway; but nothing of the agent may ever leak.

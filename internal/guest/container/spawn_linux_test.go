@@ -327,7 +327,16 @@ func TestOrphansAreReaped(t *testing.T) {
 		t.Errorf("an orphan has %s", parent)
 	}
 	sh(t, c, "echo >/tmp/go; while [ -d /proc/"+pid+" ]; do :; done")
-	// One whose parent ends without waiting for it is a zombie until then.
-	pid = sh(t, c, `sh -c 'true & echo $!; exec sh -c "while ! grep -q Z /proc/$!/status; do :; done"'`)
+
+	// A process that is a zombie already when its parent ends.
+	sh(t, c, "mkfifo /tmp/hold")
+	parent, err := c.Spawn(Process{Args: []string{"sh", "-c", "(read x </tmp/go) & echo $!; exec cat /tmp/hold"}})
+	mustDo(t, err)
+	line := make([]byte, 16)
+	n, err := parent.Stdout.Read(line)
+	mustDo(t, err)
+	pid = strings.TrimSpace(string(line[:n]))
+	sh(t, c, "echo >/tmp/go; until grep -q 'State:.*Z' /proc/"+pid+"/status; do :; done; echo >/tmp/hold")
+	collect(t, parent)
 	sh(t, c, "while [ -d /proc/"+pid+" ]; do :; done")
 }
