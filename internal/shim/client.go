@@ -22,6 +22,9 @@ type Client struct {
 	dir     string
 	control *grpc.ClientConn
 	guest   *grpc.ClientConn
+	// first is the connection by which the shim was found. gRPC closes it only
+	// if a call has used it.
+	first net.Conn
 
 	// creator is the other end of the shim's standard input, if this process
 	// started it; reaped is closed when it has ended.
@@ -48,7 +51,7 @@ func Connect(ctx context.Context, dir string) (*Client, error) {
 	if err != nil {
 		return nil, &protocol.Error{Kind: protocol.KindStopped, Op: "connect to the box", Err: err}
 	}
-	c := &Client{dir: dir}
+	c := &Client{dir: dir, first: conn}
 	c.control, err = newConn(conn, func(context.Context) (net.Conn, error) { return dialUnix(dir, fileSocket) })
 	if err != nil {
 		_ = conn.Close()
@@ -57,6 +60,7 @@ func Connect(ctx context.Context, dir string) (*Client, error) {
 	c.guest, err = newConn(nil, func(context.Context) (net.Conn, error) { return dialPortal(dir, protocol.PortAgent) })
 	if err != nil {
 		_ = c.control.Close()
+		_ = conn.Close()
 		return nil, &protocol.Error{Kind: protocol.KindRPCTransport, Op: "connect to the box", Err: err}
 	}
 	return c, nil
@@ -161,6 +165,7 @@ func (c *Client) Close() error {
 	var errs []error
 	c.once.Do(func() {
 		errs = append(errs, c.guest.Close(), c.control.Close())
+		_ = c.first.Close()
 		if c.creator != nil {
 			errs = append(errs, c.creator.Close())
 		}

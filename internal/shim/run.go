@@ -94,7 +94,11 @@ func (p *process) run(ctx context.Context) {
 		p.log.Error("write the exit record", "error", err)
 	}
 	close(p.ended)
+	// Answers under way are finished; one who holds a connection without using it
+	// is not waited for.
+	late := time.AfterFunc(time.Second, server.Stop)
 	server.GracefulStop()
+	late.Stop()
 	_ = clearSockets(p.spec.Dir)
 }
 
