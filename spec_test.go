@@ -1,0 +1,66 @@
+package boxlite
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestSpecDefaults(t *testing.T) {
+	c, err := BoxSpec{}.config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Image != "boxlite/base" || c.CPUs != 1 || c.MemoryMiB != 512 || c.DiskBytes != 10<<30 {
+		t.Errorf("got %+v", c)
+	}
+	if c.Job() || c.ImageCommand {
+		t.Error("the zero spec has a main process")
+	}
+}
+
+func TestSpecIsChecked(t *testing.T) {
+	for name, s := range map[string]BoxSpec{
+		"name":                  {Name: "a b"},
+		"negative CPUs":         {CPUs: -1},
+		"too many CPUs":         {CPUs: 65},
+		"memory below minimum":  {MemoryMiB: 63},
+		"memory above maximum":  {MemoryMiB: 1<<20 + 1},
+		"negative disk":         {DiskGiB: -1},
+		"disk above maximum":    {DiskGiB: 1025},
+		"variable without =":    {Env: []string{"A"}},
+		"variable without name": {Env: []string{"=a"}},
+		"variable with zero":    {Env: []string{"A=\x00"}},
+		"relative dir":          {Dir: "work"},
+		"user with space":       {User: "a b"},
+		"user without name":     {User: ":staff"},
+		"group without name":    {User: "app:"},
+		"two groups":            {User: "app:a:b"},
+		"zero in argument":      {Cmd: []string{"a\x00b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := s.Validate()
+			if !errors.Is(err, ErrInvalidArgument) || HintOf(err) == "" {
+				t.Errorf("got %v, with hint %q", err, HintOf(err))
+			}
+			if strings.ContainsAny(err.Error(), "\x00\n") {
+				t.Errorf("the text %q is more than a line", err)
+			}
+		})
+	}
+}
+
+func TestSpecAccepts(t *testing.T) {
+	for name, s := range map[string]BoxSpec{
+		"limits":        {CPUs: 64, MemoryMiB: 64, DiskGiB: 1024, Name: "a.b-c_d"},
+		"user by name":  {User: "app"},
+		"user by ID":    {User: "1000:1000"},
+		"empty value":   {Env: []string{"A=", "B=c=d"}},
+		"empty command": {Cmd: []string{}, Entrypoint: []string{""}},
+		"dir":           {Dir: "/a b/c"},
+	} {
+		if err := s.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
