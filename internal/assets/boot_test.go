@@ -73,6 +73,12 @@ func TestUnpackAgainLeavesFilesAlone(t *testing.T) {
 
 func TestUnpackRepairs(t *testing.T) {
 	needGuest(t)
+	dir := t.TempDir()
+	boot, err := Unpack(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := mustStat(t, boot.Initrd).Size()
 	for name, damage := range map[string]func(path string) error{
 		"missing file":   os.Remove,
 		"truncated file": func(path string) error { return errors.Join(os.Chmod(path, 0o600), os.Truncate(path, 1000)) },
@@ -85,12 +91,6 @@ func TestUnpackRepairs(t *testing.T) {
 		"link to elsewhere": func(path string) error { return errors.Join(os.Remove(path), os.Symlink("/dev/null", path)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir := t.TempDir()
-			boot, err := Unpack(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want := mustStat(t, boot.Initrd).Size()
 			if err := damage(boot.Initrd); err != nil {
 				t.Fatal(err)
 			}
