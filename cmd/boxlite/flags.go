@@ -184,7 +184,7 @@ func (s *sizeFlag) Set(text string) error {
 	if err != nil || n < 0 {
 		return fmt.Errorf("%q is not a size: use a number, as 512, 512m or 2g", text)
 	}
-	if n > math.MaxInt64/unit-s.unit {
+	if n > (math.MaxInt64-s.unit)/unit {
 		return fmt.Errorf("%q is too large", text)
 	}
 	s.units = int((n*unit + s.unit - 1) / s.unit)

@@ -19,6 +19,8 @@ const (
 	barWidth  = 30
 	// maxBars is how many layers are shown, at most.
 	maxBars = 24
+	// quickBytes are converted so quickly that nobody need be told.
+	quickBytes = 16 << 20
 )
 
 // progress shows how far the fetching of an image is: bars on a terminal, a line
@@ -62,8 +64,8 @@ func (p *progress) update(e boxlite.Progress) {
 	default:
 		return
 	}
-	if e.Done == e.Total && e.Total > 0 && p.find(key) == nil {
-		return // it is there already
+	if e.Phase == "convert" && !p.begun && e.Total < quickBytes || e.Done == e.Total && e.Total > 0 && p.find(key) == nil {
+		return // it is there already, or as good as there
 	}
 	if !p.begun {
 		p.begun = true

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// The scripts run this program as boxlite. None of them starts a machine: those
+// that do are in test/e2e.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"boxlite": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("BOXLITE_HOME", env.WorkDir+"/home")
+			env.Setenv("INHERITED", "yes")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": scriptCode, "damage": scriptDamage,
+		},
+	})
+}
+
+// scriptCode runs a command and compares its exit code: code N COMMAND ARG...
+func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// scriptDamage cuts a file of the folder that another file names: damage
+// FILE-WITH-DIR NAME.
+func scriptDamage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: damage FILE-WITH-DIR NAME")
+	}
+	dir := strings.TrimSpace(ts.ReadFile(args[0]))
+	ts.Check(os.Truncate(filepath.Join(dir, args[1]), 5))
+}
