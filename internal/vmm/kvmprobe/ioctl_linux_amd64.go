@@ -1,5 +1,7 @@
 package kvmprobe
 
+//lint:file-ignore U1000 These are the kernel's structures, with all their fields.
+
 import (
 	"fmt"
 	"os"

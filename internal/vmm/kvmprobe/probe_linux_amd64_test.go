@@ -117,10 +117,11 @@ func TestGuestCodeIsUpToDate(t *testing.T) {
 }
 
 func TestFingerprintKnowsTheRights(t *testing.T) {
-	if Fingerprint() == "" || Fingerprint() != Fingerprint() {
-		t.Errorf("fingerprint %q, then %q", Fingerprint(), Fingerprint())
+	first, second := Fingerprint(), Fingerprint()
+	if first == "" || first != second {
+		t.Errorf("fingerprint %q, then %q", first, second)
 	}
-	if unix.Access(device, unix.F_OK) != nil && Fingerprint() != unix.ENOENT.Error() {
-		t.Errorf("fingerprint %q without a device", Fingerprint())
+	if unix.Access(device, unix.F_OK) != nil && first != unix.ENOENT.Error() {
+		t.Errorf("fingerprint %q without a device", first)
 	}
 }

@@ -18,6 +18,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(parentVariable) != "" {
+		if err := beParent(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	if built.dir != "" {
 		_ = os.RemoveAll(built.dir)

@@ -172,6 +172,14 @@ func TestDisks(t *testing.T) {
 		t.Errorf("the file begins with %.30q, %v", data, err)
 	}
 
+	// What the guest discards, the host's disk gets back.
+	ask(t, m, "fill vdb")
+	filled := allocated(t, disks[1].Path)
+	ask(t, m, "discard vdb")
+	if left := allocated(t, disks[1].Path); filled < 1<<20 || left > filled/2 {
+		t.Errorf("%d bytes were allocated, and %d after discarding them", filled, left)
+	}
+
 	// Another machine may read the image, but not write the disk.
 	engine, _ := guest(t)
 	second := spec
@@ -186,6 +194,16 @@ func TestDisks(t *testing.T) {
 	}
 	_ = other.Kill()
 	other.Wait()
+}
+
+// allocated returns how much of the host's disk a file takes.
+func allocated(t *testing.T, path string) int64 {
+	t.Helper()
+	var stat syscall.Stat_t
+	if err := syscall.Stat(path, &stat); err != nil {
+		t.Fatal(err)
+	}
+	return stat.Blocks * 512
 }
 
 func TestConsoleIsAppended(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -78,6 +79,10 @@ func serve(conn net.Conn) error {
 	case "write": // DISK TEXT: at the disk's start, flushed
 		name, text, _ := strings.Cut(argument, " ")
 		err = writeDisk(name, text)
+	case "fill": // DISK: 1 MiB of it
+		err = writeDisk(argument, strings.Repeat("x", 1<<20))
+	case "discard": // DISK: the same
+		err = discardDisk(argument)
 	case "poweroff":
 		err = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
 	case "reboot":
@@ -134,6 +139,19 @@ func writeDisk(name, text string) error {
 	defer f.Close()
 	if _, err := f.WriteString(text); err != nil {
 		return err
+	}
+	return f.Sync()
+}
+
+func discardDisk(name string) error {
+	f, err := os.OpenFile("/devtmpfs/"+name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	extent := [2]uint64{0, 1 << 20}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.BLKDISCARD, uintptr(unsafe.Pointer(&extent))); errno != 0 {
+		return os.NewSyscallError("BLKDISCARD", errno)
 	}
 	return f.Sync()
 }
