@@ -38,7 +38,7 @@ func Main() int {
 	// Whoever started the shim waits for this line; after it, nobody reads.
 	fmt.Println("ready")
 	if null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0); err == nil {
-		_ = syscall.Dup2(int(null.Fd()), 1)
+		_ = replaceFD(int(null.Fd()), 1)
 		_ = null.Close()
 	}
 	go p.watchCreator(os.Stdin)

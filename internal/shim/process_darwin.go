@@ -20,3 +20,6 @@ func processStart(pid int) (uint64, error) {
 	start := info.Proc.P_starttime
 	return uint64(start.Sec)*1_000_000 + uint64(start.Usec), nil
 }
+
+// replaceFD makes to the same open file as from.
+func replaceFD(from, to int) error { return unix.Dup2(from, to) }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
 // processStart returns when a process started, in clock ticks since boot. A
@@ -26,3 +28,6 @@ func processStart(pid int) (uint64, error) {
 	}
 	return strconv.ParseUint(string(fields[19]), 10, 64)
 }
+
+// replaceFD makes to the same open file as from. (Not every Linux has dup2.)
+func replaceFD(from, to int) error { return unix.Dup3(from, to, 0) }
