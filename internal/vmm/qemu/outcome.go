@@ -94,12 +94,16 @@ func shutdownCause(e qmp.Event) (string, bool) {
 // startError says why QEMU ended before it had greeted.
 func startError(program string, e ending) error {
 	hint := "see whether " + program + " works, or name another one in " + programVariable
+	const unpackAgain = "remove the home's init folder: what is in it is unpacked again"
 	for _, known := range []struct{ words, hint string }{
 		{"Cannot allocate memory", "give the box less memory, or stop others"},
 		{"cannot set up guest memory", "give the box less memory, or stop others"},
 		{`Failed to get "write" lock`, "another virtual machine uses this disk: stop it first"},
 		{`Failed to get shared "write" lock`, "another virtual machine uses this disk: stop it first"},
-		{"could not load kernel", "remove the files unpacked in the home's init folder; they are written again"},
+		{"could not open kernel file", unpackAgain},
+		{"linux kernel too old", unpackAgain},
+		{"could not load kernel", unpackAgain},
+		{"error reading initrd", unpackAgain},
 		{"Could not access KVM", "the rights to /dev/kvm have changed: try again"},
 	} {
 		if strings.Contains(e.stderr, known.words) {
