@@ -2,8 +2,6 @@ package container
 
 import (
 	"errors"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,17 +56,4 @@ func limitCapabilities() error {
 		}
 	}
 	return nil
-}
-
-// dropAllCapabilities takes every capability from every thread of the process.
-func dropAllCapabilities() error {
-	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET,
-		uintptr(unsafe.Pointer(capHeader())), uintptr(unsafe.Pointer(new(capData))), 0)
-	switch errno {
-	case 0:
-		return nil
-	case unix.ENOTSUP: // built with cgo, as under the race detector
-		return unix.Capset(capHeader(), &new(capData)[0])
-	}
-	return errno
 }

@@ -48,16 +48,13 @@ type Container struct {
 	config Config
 	limits []limit
 	// init is PID 1 of the container. Its namespaces are the container's.
-	init *os.Process
-	// life holds init back from ending.
-	life *os.File
+	init *Child
 	// initFD is init's pidfd; root, null, pts and cgroup are the container's
 	// /, /dev/null, /dev/pts and cgroup. cgroup may be nil.
 	initFD, root, null, pts, cgroup *os.File
 
 	programs chan *program
 	starting chan struct{} // a place for each process that has yet to execute
-	ended    chan struct{}
 	children sync.WaitGroup
 
 	mu     sync.RWMutex // held for reading while a process is started
@@ -67,6 +64,9 @@ type Container struct {
 // New starts a container, and returns when everything is mounted. It makes the
 // calling process non-dumpable. The caller must end the container with Kill.
 func New(ctx context.Context, config Config) (*Container, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, internal("set up the container", err)
+	}
 	// New processes share the agent's memory for a moment: root in the
 	// container must not get at it through /proc.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
@@ -74,17 +74,17 @@ func New(ctx context.Context, config Config) (*Container, error) {
 	}
 	c := &Container{
 		config: config, programs: make(chan *program),
-		starting: make(chan struct{}, maxStarting), ended: make(chan struct{}),
+		starting: make(chan struct{}, maxStarting),
 	}
-	if err := c.start(ctx); err != nil {
+	if err := c.start(); err != nil {
 		c.Kill()
 		return nil, err
 	}
 	return c, nil
 }
 
-// start starts init and what serves the container.
-func (c *Container) start(ctx context.Context) (err error) {
+// start sets the container up, on a thread that from then on serves it.
+func (c *Container) start() (err error) {
 	if c.limits, err = processLimits(); err != nil {
 		return internal("prepare the container", err)
 	}
@@ -96,24 +96,15 @@ func (c *Container) start(ctx context.Context) (err error) {
 			return internal("confine the container's devices", err)
 		}
 	}
-	if err := c.startInit(ctx); err != nil {
-		return err
-	}
-	if err := c.openNamespace(); err != nil {
-		return internal("enter the container", err)
-	}
 	ready := make(chan error)
 	go c.serve(ready)
-	if err := <-ready; err != nil {
-		return internal("enter the container", err)
-	}
-	return nil
+	return <-ready
 }
 
-// openNamespace opens what is needed to start processes.
-func (c *Container) openNamespace() (err error) {
-	c.root, err = os.OpenFile(filepath.Join("/proc", strconv.Itoa(c.init.Pid), "root"), unix.O_DIRECTORY|unix.O_PATH, 0)
-	if err != nil {
+// openFiles opens what is needed to start processes. The calling thread's root is
+// the container's.
+func (c *Container) openFiles() (err error) {
+	if c.root, err = os.OpenFile("/", unix.O_DIRECTORY|unix.O_PATH, 0); err != nil {
 		return err
 	}
 	if c.null, err = c.open("/dev/null", unix.O_RDWR); err != nil {
@@ -168,17 +159,17 @@ func openat2(dir int, name string, flags int, resolve uint64) (int, error) {
 
 // Done is closed when the container has ended, be it by Kill or because its init
 // was killed for want of memory.
-func (c *Container) Done() <-chan struct{} { return c.ended }
+func (c *Container) Done() <-chan struct{} { return c.init.done }
 
 // over reports whether the container's init is ending, or has ended: nothing can
 // be started any more.
 func (c *Container) over() bool {
 	select {
-	case <-c.ended:
+	case <-c.init.done:
 		return true
 	default:
 		// What ends has no root any more.
-		_, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(c.init.Pid), "root"))
+		_, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(c.init.agentPID), "root"))
 		return err != nil
 	}
 }
@@ -187,9 +178,10 @@ func (c *Container) over() bool {
 // be called more than once.
 func (c *Container) Kill() {
 	if c.init != nil {
-		// The kernel ends all processes of a PID namespace with its init.
-		_ = c.init.Kill()
-		<-c.ended
+		// The kernel ends all processes of a PID namespace with its init. One
+		// that has ended can't be signalled.
+		_ = c.init.Signal(unix.SIGKILL)
+		<-c.init.done
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -199,7 +191,7 @@ func (c *Container) Kill() {
 	c.killed = true
 	close(c.programs)
 	c.children.Wait()
-	for _, f := range []*os.File{c.life, c.initFD, c.root, c.null, c.pts, c.cgroup} {
+	for _, f := range []*os.File{c.initFD, c.root, c.null, c.pts, c.cgroup} {
 		if f != nil {
 			f.Close()
 		}

@@ -37,9 +37,9 @@ func (l *launch) launch(c *Container) (*Child, error) {
 	return child, nil
 }
 
-// serve starts the programs of new processes, from a thread of its own that has
-// entered the container but not given up its rights. It ends with the container,
-// and its thread with it.
+// serve sets the container up, and then starts the programs of new processes,
+// from a thread of its own that is in the container but has not given up its
+// rights. It ends with the container, and its thread with it.
 func (c *Container) serve(ready chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
@@ -63,21 +63,40 @@ func (c *Container) serve(ready chan<- error) {
 	}
 }
 
-// enter takes the calling thread into the container. Go starts no threads from
-// a locked one, so no other is affected.
+// enter makes the container's namespaces, with all that is mounted in them, and
+// leaves the calling thread in them. Go starts no threads from a locked one, so no
+// other is affected.
 func (c *Container) enter() error {
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return fmt.Errorf("unshare: %w", err)
-	}
-	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
-	if err := unix.Setns(int(c.initFD.Fd()), namespaces); err != nil {
-		return fmt.Errorf("setns: %w", err)
+	const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
+	if err := unix.Unshare(unix.CLONE_FS | namespaces); err != nil {
+		return internal("make the container's namespaces", err)
 	}
 	unix.Umask(0o022)
-	if err := limitCapabilities(); err != nil {
-		return fmt.Errorf("drop capabilities: %w", err)
+	if err := unix.Sethostname([]byte(c.config.Hostname)); err != nil {
+		return internal("set the hostname", err)
 	}
-	return loadThreadFilter()
+	if err := mountAll(c.config); err != nil {
+		return err
+	}
+	if err := c.startInit(); err != nil {
+		return err
+	}
+	if err := unix.Setns(int(c.initFD.Fd()), unix.CLONE_NEWPID); err != nil {
+		return internal("enter the PID namespace", err)
+	}
+	if err := hide(); err != nil {
+		return err
+	}
+	if err := c.openFiles(); err != nil {
+		return internal("open the container's files", err)
+	}
+	if err := limitCapabilities(); err != nil {
+		return internal("limit capabilities", err)
+	}
+	if err := loadThreadFilter(); err != nil {
+		return internal("load the seccomp filter", err)
+	}
+	return nil
 }
 
 // program returns what the new process does until it is the command. It begins

@@ -121,7 +121,7 @@ func TestInitEnds(t *testing.T) {
 	child, err := c.Spawn(Process{Args: []string{"cat"}, Stdin: true})
 	mustDo(t, err)
 	defer child.Stdin.Close()
-	mustDo(t, c.init.Kill())
+	mustDo(t, c.init.Signal(unix.SIGKILL))
 	<-c.Done()
 	collect(t, child)
 	if _, err := c.Spawn(Process{Args: []string{"true"}}); !errors.Is(err, protocol.KindStopped) {

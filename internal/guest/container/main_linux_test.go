@@ -14,13 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestMain(m *testing.M) {
-	if os.Args[0] == InitName {
-		InitMain()
-	}
-	os.Exit(m.Run())
-}
-
 // newRoot makes a root file system with busybox and a few users.
 func newRoot(t testing.TB) string {
 	t.Helper()

@@ -21,12 +21,17 @@ type mount struct {
 // mounts are those that the OCI runtime specification asks for, as Docker mounts
 // them. /tmp is left to the image: what is written there is kept.
 var mounts = []mount{
-	{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 	{"tmpfs", "/dev", "tmpfs", unix.MS_NOSUID | unix.MS_STRICTATIME, "mode=755,size=64m"},
 	{"devpts", "/dev/pts", "devpts", unix.MS_NOSUID | unix.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"},
 	{"mqueue", "/dev/mqueue", "mqueue", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 	{"shm", "/dev/shm", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, "mode=1777"},
 	{"sysfs", "/sys", "sysfs", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RDONLY, ""},
+}
+
+// initMounts show the PID and cgroup namespaces of the process that mounts them,
+// which is init.
+var initMounts = []mount{
+	{"proc", "/proc", "proc", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC, ""},
 	{"cgroup", "/sys/fs/cgroup", "cgroup2", unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RDONLY, ""},
 }
 
@@ -40,8 +45,8 @@ var masked = []string{
 // readOnly are folders of /proc that root could change the machine with.
 var readOnly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 
-// mountAll makes config.Root the root of the calling process's mount namespace
-// and mounts everything else in it.
+// mountAll makes config.Root the root of the calling thread's mount namespace and
+// mounts all that is not left to init.
 func mountAll(config Config) error {
 	if err := changeRoot(config.Root); err != nil {
 		return internal("change the root", err)
@@ -56,18 +61,13 @@ func mountAll(config Config) error {
 			}
 		}
 	}
+	for _, m := range initMounts {
+		if err := makeMountPoint(m.target); err != nil {
+			return err
+		}
+	}
 	if err := mountFiles(config); err != nil {
 		return err
-	}
-	for _, path := range masked {
-		if err := mask(path); err != nil {
-			return internal("mask "+path, err)
-		}
-	}
-	for _, path := range readOnly {
-		if err := remountReadOnly(path); err != nil {
-			return internal("make "+path+" read-only", err)
-		}
 	}
 	if config.Dir == "" {
 		return nil
@@ -76,6 +76,21 @@ func mountAll(config Config) error {
 		return &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Op: "make the working directory", Err: err,
 			Hint: "Choose a working directory that can exist in the image.",
+		}
+	}
+	return nil
+}
+
+// hide masks what tells or changes too much, when all is mounted.
+func hide() error {
+	for _, path := range masked {
+		if err := mask(path); err != nil {
+			return internal("mask "+path, err)
+		}
+	}
+	for _, path := range readOnly {
+		if err := remountReadOnly(path); err != nil {
+			return internal("make "+path+" read-only", err)
 		}
 	}
 	return nil
