@@ -94,7 +94,8 @@ func (e *endpoint) explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.As(err, &netError) && netError.Timeout():
+	// The second look is for errors of several attempts in one.
+	case errors.As(err, &netError) && netError.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		result.Kind = protocol.KindTimeout
 		result.Hint = "The registry does not answer. Try again later, or check the network and the proxy settings."
 	case netError != nil:

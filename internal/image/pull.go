@@ -100,6 +100,7 @@ type puller struct {
 	*session
 	source   source
 	platform ocispec.Platform
+	variant  string // of the processor, that an index says the image is for
 	stdin    io.Reader
 	reporter *reporter
 }
@@ -169,6 +170,9 @@ func (p *puller) resolve(ctx context.Context, from content) ([]byte, *document, 
 		if err2 != nil {
 			return nil, nil, err2
 		}
+		if desc.Platform != nil {
+			p.variant = desc.Platform.Variant
+		}
 		body, err = from.manifest(ctx, desc)
 	}
 	return nil, nil, errors.New("its index is nested too deeply")
@@ -206,6 +210,9 @@ func (p *puller) checkConfig(doc *document, config *ocispec.Image) error {
 	}
 	if config.Architecture == "" {
 		config.Architecture = p.platform.Architecture
+	}
+	if config.Variant == "" {
+		config.Variant = p.variant
 	}
 	if !satisfies(config.Platform, p.platform) {
 		return wrongPlatform(p.platform, []string{platformString(config.Platform)})

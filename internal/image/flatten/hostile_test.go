@@ -106,12 +106,14 @@ func TestLimits(t *testing.T) {
 		message string
 	}{
 		{
-			"bytes, of all layers together", Limits{Bytes: 20000},
+			"bytes, of all layers together",
+			Limits{Bytes: 20000},
 			[][]byte{layerOf(t, file("a", strings.Repeat("x", 9000))), layerOf(t, file("a", strings.Repeat("x", 12000)))},
 			"uncompressed size, 20000 bytes",
 		},
 		{
-			"bytes that no header of a file promises", Limits{Bytes: 1 << 20},
+			"bytes that no header of a file promises",
+			Limits{Bytes: 1 << 20},
 			[][]byte{gzipped(t, bytes.Repeat(paxComment(t), 5000))},
 			"uncompressed size, 1048576 bytes",
 		},
