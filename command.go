@@ -241,7 +241,7 @@ func (c *Command) Run(ctx context.Context) error {
 // Stderr is nil, the end of what it writes there is in [ExitError.Stderr].
 func (c *Command) Output(ctx context.Context) ([]byte, error) {
 	if c.Stdout != nil {
-		return nil, invalid("run a command", "use Run", errors.New("Stdout is set already"))
+		return nil, invalid("run a command", "use Run", errors.New("field Stdout is set already"))
 	}
 	var out bytes.Buffer
 	c.Stdout = &out
@@ -261,7 +261,7 @@ func (c *Command) Output(ctx context.Context) ([]byte, error) {
 // output and its standard error.
 func (c *Command) CombinedOutput(ctx context.Context) ([]byte, error) {
 	if c.Stdout != nil || c.Stderr != nil {
-		return nil, invalid("run a command", "use Run", errors.New("Stdout or Stderr is set already"))
+		return nil, invalid("run a command", "use Run", errors.New("field Stdout or Stderr is set already"))
 	}
 	var out bytes.Buffer
 	c.Stdout, c.Stderr = &out, &out
