@@ -13,10 +13,11 @@ import (
 
 const (
 	device = "/dev/kvm"
-	// stallLimit bounds how long the guest may take from one step to the next.
-	// Where KVM works, that is some microseconds.
-	stallLimit = 150 * time.Millisecond
-	// totalLimit is for a kernel that does not answer.
+	// stallLimit is how much of the processor the guest may use from one step to
+	// the next. Where KVM works, that is some microseconds.
+	stallLimit = 180 * time.Millisecond
+	// totalLimit is for hosts that are so busy that the guest hardly gets a
+	// processor, and for kernels that do not answer.
 	totalLimit = 2 * time.Second
 	// apiVersion is the one that KVM has had since Linux 2.6.22.
 	apiVersion = 12

@@ -148,8 +148,8 @@ func (c *vcpu) run(ctx context.Context) error {
 	defer runtime.UnlockOSThread()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(stallLimit, func() { cancel(errStalled) })
-	defer watchdog.Stop()
+	progress := newWatchdog(unix.Gettid(), func() { cancel(errStalled) })
+	defer progress.stop()
 	defer c.stopWith(ctx, unix.Gettid())()
 	for {
 		_, err := ioctl(c.fd, kvmRun, 0)
@@ -169,7 +169,7 @@ func (c *vcpu) run(ctx context.Context) error {
 			return nil
 		}
 		if c.step > before {
-			watchdog.Reset(stallLimit)
+			progress.note()
 		}
 	}
 }
