@@ -8,7 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
-	"github.com/boxlite-go/boxlite/internal/guest/container"
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -17,9 +16,6 @@ import (
 // Main is the agent. It never returns: when the host closes the portal, or
 // something that it can't do without fails, the machine powers off.
 func Main() {
-	if os.Args[0] == container.InitName {
-		container.InitMain()
-	}
 	err := run(context.Background())
 	fmt.Fprintln(os.Stderr, "boxlite-guest:", err)
 	unix.Sync()

@@ -56,7 +56,7 @@ func (c *Container) startInit() error {
 	ignore := &sigaction{handler: 1} // SIG_IGN
 	p.add("ignore orphans' ends", unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), p.ref(unsafe.Pointer(ignore)), 0, unsafe.Sizeof(ignore.mask))
 	// Without this, execve would give user 0 capabilities again.
-	p.add("make user 0 powerless", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, unix.SECBIT_NOROOT|unix.SECBIT_NOROOT_LOCKED)
+	p.add("make user 0 powerless", unix.SYS_PRCTL, unix.PR_SET_SECUREBITS, noRoot)
 	p.add("drop capabilities", unix.SYS_CAPSET, p.ref(unsafe.Pointer(capHeader())), p.ref(unsafe.Pointer(new(capData))))
 	argv, err := syscall.SlicePtrFromStrings([]string{InitName})
 	if err != nil {
@@ -81,6 +81,9 @@ func (c *Container) startInit() error {
 	}
 	return nil
 }
+
+// noRoot are the secure bits SECBIT_NOROOT and SECBIT_NOROOT_LOCKED.
+const noRoot = 1<<0 | 1<<1
 
 // sigaction is the kernel's struct of that name.
 type sigaction struct {

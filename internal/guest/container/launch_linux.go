@@ -2,7 +2,6 @@ package container
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"strings"
 	"syscall"
@@ -75,7 +74,7 @@ func (c *Container) enter() error {
 	if err := unix.Sethostname([]byte(c.config.Hostname)); err != nil {
 		return internal("set the hostname", err)
 	}
-	if err := mountAll(c.config); err != nil {
+	if err := mountAll(c.config.Root); err != nil {
 		return err
 	}
 	if err := c.startInit(); err != nil {
@@ -84,7 +83,7 @@ func (c *Container) enter() error {
 	if err := unix.Setns(int(c.initFD.Fd()), unix.CLONE_NEWPID); err != nil {
 		return internal("enter the PID namespace", err)
 	}
-	if err := hide(); err != nil {
+	if err := finishMounts(c.config); err != nil {
 		return err
 	}
 	if err := c.openFiles(); err != nil {

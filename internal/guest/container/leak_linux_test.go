@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -121,7 +122,7 @@ func TestInitEnds(t *testing.T) {
 	child, err := c.Spawn(Process{Args: []string{"cat"}, Stdin: true})
 	mustDo(t, err)
 	defer child.Stdin.Close()
-	mustDo(t, c.init.Signal(unix.SIGKILL))
+	mustDo(t, c.init.Signal(syscall.SIGKILL))
 	<-c.Done()
 	collect(t, child)
 	if _, err := c.Spawn(Process{Args: []string{"true"}}); !errors.Is(err, protocol.KindStopped) {

@@ -45,10 +45,10 @@ var masked = []string{
 // readOnly are folders of /proc that root could change the machine with.
 var readOnly = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 
-// mountAll makes config.Root the root of the calling thread's mount namespace and
+// mountAll makes a folder the root of the calling thread's mount namespace and
 // mounts all that is not left to init.
-func mountAll(config Config) error {
-	if err := changeRoot(config.Root); err != nil {
+func mountAll(root string) error {
+	if err := changeRoot(root); err != nil {
 		return internal("change the root", err)
 	}
 	for _, m := range mounts {
@@ -66,23 +66,16 @@ func mountAll(config Config) error {
 			return err
 		}
 	}
-	if err := mountFiles(config); err != nil {
-		return err
-	}
-	if config.Dir == "" {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Join("/", config.Dir), 0o755); err != nil {
-		return &protocol.Error{
-			Kind: protocol.KindInvalidArgument, Op: "make the working directory", Err: err,
-			Hint: "Choose a working directory that can exist in the image.",
-		}
-	}
 	return nil
 }
 
-// hide masks what tells or changes too much, when all is mounted.
-func hide() error {
+// finishMounts does what can be done only when all is mounted: the container's
+// own files over the image's, what tells or changes too much hidden, and the
+// working directory made.
+func finishMounts(config Config) error {
+	if err := mountFiles(config); err != nil {
+		return err
+	}
 	for _, path := range masked {
 		if err := mask(path); err != nil {
 			return internal("mask "+path, err)
@@ -91,6 +84,15 @@ func hide() error {
 	for _, path := range readOnly {
 		if err := remountReadOnly(path); err != nil {
 			return internal("make "+path+" read-only", err)
+		}
+	}
+	if config.Dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Join("/", config.Dir), 0o755); err != nil {
+		return &protocol.Error{
+			Kind: protocol.KindInvalidArgument, Op: "make the working directory", Err: err,
+			Hint: "Choose a working directory that can exist in the image.",
 		}
 	}
 	return nil

@@ -184,10 +184,10 @@ func TestSpawnStdin(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := strings.Repeat("input\n", 100_000)
-	go func() {
-		_, _ = io.WriteString(child.Stdin, want)
-		child.Stdin.Close()
-	}()
+	go func(stdin *os.File) {
+		_, _ = io.WriteString(stdin, want)
+		stdin.Close()
+	}(child.Stdin)
 	if r := collect(t, child); r.stdout != want {
 		t.Errorf("%d bytes came back of %d", len(r.stdout), len(want))
 	}
