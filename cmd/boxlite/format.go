@@ -100,8 +100,13 @@ func span(d time.Duration) string {
 		size time.Duration
 		name string
 	}{
-		{365 * day, "year"}, {30 * day, "month"}, {7 * day, "week"}, {day, "day"},
-		{time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"},
+		{365 * day, "year"},
+		{30 * day, "month"},
+		{7 * day, "week"},
+		{day, "day"},
+		{time.Hour, "hour"},
+		{time.Minute, "minute"},
+		{time.Second, "second"},
 	} {
 		n := int(d / unit.size)
 		switch {

@@ -151,6 +151,10 @@ func (a *app) runForeground(ctx context.Context, f *boxFlags, spec boxlite.BoxSp
 	if ctx.Err() != nil {
 		return err // Close stops the box
 	}
+	if spec.AutoRemove && err == nil {
+		// Nothing on its disk is wanted: it need not be shut down in good order.
+		return ignoreNotFound(rt.Remove(ctx, box.ID(), true))
+	}
 	if _, ok := errors.AsType[*exitError](err); err == nil || ok {
 		if exit, failure := box.Wait(ctx); failure != nil && exit.Reason != "" {
 			err = &exitError{codeOfForeground(err), failure}
@@ -172,8 +176,12 @@ func discard(box *boxlite.Box, autoRemove bool, err error) error {
 	if !autoRemove {
 		return err
 	}
-	if e := box.Remove(context.Background()); e != nil && !errors.Is(e, boxlite.ErrNotFound) {
-		return errors.Join(err, e)
+	return errors.Join(err, ignoreNotFound(box.Remove(context.Background())))
+}
+
+func ignoreNotFound(err error) error {
+	if errors.Is(err, boxlite.ErrNotFound) {
+		return nil
 	}
 	return err
 }
