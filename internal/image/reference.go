@@ -36,7 +36,9 @@ func parseSource(ref string) (source, error) {
 		return parseFile(scheme, rest)
 	}
 	r, err := name.ParseReference(ref)
-	if err != nil {
+	// The library takes any word with a dot for a host, so that a path such as
+	// ../app would be asked of a registry.
+	if err != nil || strings.HasPrefix(ref, ".") {
 		return source{}, &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Err: fmt.Errorf("%q is not the name of an image", ref),
 			Hint: "Names are such as alpine, alpine:3.20 or ghcr.io/owner/name@sha256:…, or for files oci:DIR, docker-archive:FILE and rootfs:FILE.",

@@ -10,9 +10,24 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
+
+// TestMain makes the test's signals those of an agent, which is started by the
+// kernel: whoever starts a test may ignore some, and processes inherit that.
+func TestMain(m *testing.M) {
+	var initial sigaction
+	for sig := uintptr(1); sig <= 64; sig++ {
+		var now sigaction
+		_, _, _ = unix.Syscall6(unix.SYS_RT_SIGACTION, sig, 0, uintptr(unsafe.Pointer(&now)), unsafe.Sizeof(now.mask), 0, 0)
+		if now.handler == 1 { // SIG_IGN
+			_, _, _ = unix.Syscall6(unix.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&initial)), 0, unsafe.Sizeof(now.mask), 0, 0)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // newRoot makes a root file system with busybox and a few users.
 func newRoot(t testing.TB) string {
