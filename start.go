@@ -83,7 +83,7 @@ func cannot(verb string, r box.Record, hint string) error {
 
 // failed records why a start failed and returns the error for the caller.
 func (rt *Runtime) failed(l *box.Locked, err error) error {
-	if _, ok := errors.AsType[*Error](err); !ok {
+	if e, ok := errors.AsType[*Error](err); !ok || e.Box == "" {
 		err = &Error{Kind: kindOfCause(err), Op: "start the box", Box: l.Config.Label(), Err: err}
 	}
 	state := l.State

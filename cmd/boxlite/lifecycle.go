@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,12 +14,21 @@ import (
 )
 
 func (a *app) startCommand() *cobra.Command {
+	var attach, interactive bool
 	c := &cobra.Command{
-		Use:               "start BOX...",
-		Short:             "Start boxes in the background",
+		Use:   "start [flags] BOX...",
+		Short: "Start boxes in the background, or one in the foreground with -a",
+		Long: `Start starts boxes that are stopped, or were never started. With -a, it stays with
+the main process as run does: its output and exit code are those of boxlite.`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.boxArgs,
 		RunE: func(c *cobra.Command, args []string) error {
+			if attach || interactive {
+				if len(args) > 1 {
+					return usagef("only one box can be started in the foreground")
+				}
+				return a.startAttached(c.Context(), args[0], interactive)
+			}
 			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
 				box, err := rt.Get(c.Context(), name)
 				if err != nil {
@@ -28,8 +38,36 @@ func (a *app) startCommand() *cobra.Command {
 			})
 		},
 	}
+	c.Flags().BoolVarP(&attach, "attach", "a", false, "stay with the main process until it ends")
+	c.Flags().BoolVarP(&interactive, "interactive", "i", false, "as --attach, and pass on standard input, if the box was made with -i")
 	a.traceFlag(c)
 	return c
+}
+
+// startAttached starts a box and stays with its main process.
+func (a *app) startAttached(ctx context.Context, name string, interactive bool) error {
+	rt, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	box, err := rt.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	info, err := box.Info(ctx)
+	if err != nil {
+		return err
+	}
+	command := box.Attach()
+	command.TTY = info.TTY
+	if interactive && info.Stdin {
+		command.Stdin = a.stdin
+	}
+	if err := a.startForeground(ctx, command); err != nil {
+		return err
+	}
+	return a.waitForeground(command)
 }
 
 func (a *app) stopCommand() *cobra.Command {

@@ -58,7 +58,9 @@ func (p *progress) update(e boxlite.Progress) {
 	var key string
 	switch e.Phase {
 	case "download":
-		key = printable(shortDigest(e.Layer))
+		if key = printable(shortDigest(e.Layer)); key == "" {
+			key = "file" // its digest will be known when it has been read
+		}
 	case "convert":
 		key = "root disk"
 	default:

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	hintDamaged      = "This program is damaged: build or install it again."
-	hintArchitecture = "Use a program built for amd64."
+	hintDamaged      = "this program is damaged: build or install it again"
+	hintArchitecture = "use a program built for amd64"
 )
 
 func unpackError(dir string, err error) error {
@@ -27,9 +27,9 @@ func unpackError(dir string, err error) error {
 		failure.Hint = hintDamaged
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		failure.Kind = protocol.KindResourceExhausted
-		failure.Hint = "Free about 30 MB where the home is, or set BOXLITE_HOME to a folder with more space."
+		failure.Hint = "free about 30 MB where the home is, or set BOXLITE_HOME to a folder with more space"
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		failure.Hint = "Set BOXLITE_HOME to a folder that you may write to."
+		failure.Hint = "set BOXLITE_HOME to a folder that you may write to"
 	}
 	return failure
 }

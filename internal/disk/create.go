@@ -35,7 +35,7 @@ func create(path string, sizeBytes int64) error {
 	if sizeBytes < MinBytes || sizeBytes > MaxBytes {
 		return &protocol.Error{
 			Kind: protocol.KindInvalidArgument,
-			Hint: "A box's disk has 64 MiB to 16 TiB.",
+			Hint: "a box's disk has 64 MiB to 16 TiB",
 			Err:  fmt.Errorf("a disk can't have %d bytes", sizeBytes),
 		}
 	}
@@ -86,10 +86,10 @@ func createError(path string, err error) error {
 		failure.Kind = protocol.KindAlreadyExists
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		failure.Kind = protocol.KindResourceExhausted
-		failure.Hint = "Free some space where the home is, or set BOXLITE_HOME to a folder with more space."
+		failure.Hint = "free some space where the home is, or set BOXLITE_HOME to a folder with more space"
 	case errors.Is(err, syscall.EFBIG):
 		failure.Kind = protocol.KindResourceExhausted
-		failure.Hint = "The host's file system or file size limit (ulimit -f) does not allow such a large disk: ask for a smaller one."
+		failure.Hint = "the host's file system or file size limit (ulimit -f) does not allow such a large disk: ask for a smaller one"
 	}
 	return failure
 }

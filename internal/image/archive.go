@@ -46,7 +46,7 @@ func (p *puller) importArchive(ctx context.Context) (Image, error) {
 	}
 	manifest, ok := a.find("manifest.json")
 	if !ok {
-		return Image{}, invalid(errors.New("there is no manifest.json in it"), "Make it with `docker save`, or name it rootfs:FILE if it holds a root filesystem.")
+		return Image{}, invalid(errors.New("there is no manifest.json in it"), "make it with `docker save`, or name it rootfs:FILE if it holds a root filesystem")
 	}
 	b, err := readFile(manifest.path, maxManifestBytes)
 	if err != nil {
@@ -96,7 +96,7 @@ func (p *puller) readArchive(ctx context.Context, in io.Reader, from *origin) (*
 			return a, nil
 		}
 		if err != nil {
-			return nil, invalid(fmt.Errorf("read archive: %w", err), "Make it with `docker save`.")
+			return nil, invalid(fmt.Errorf("read archive: %w", err), "make it with `docker save`")
 		}
 		if len(a.files)+len(a.links) > maxArchiveFiles {
 			return nil, fmt.Errorf("the archive has more than %d files", maxArchiveFiles)
@@ -183,7 +183,7 @@ func (p *puller) archiveReferences(described archiveImage) []string {
 }
 
 func incomplete(file string) error {
-	return invalid(fmt.Errorf("there is no %q in the archive", file), "The archive is incomplete. Make it again with `docker save`.")
+	return invalid(fmt.Errorf("there is no %q in the archive", file), "the archive is incomplete; make it again with `docker save`")
 }
 
 func readFile(path string, limit int64) ([]byte, error) {

@@ -157,7 +157,7 @@ func TestRegistrySendsWhatItShouldNot(t *testing.T) {
 		text, hint string
 	}{
 		{"a manifest that is no JSON", func(_ *testing.T, f *fake) { f.blobs["1"] = []byte("<html>login here</html>") }, "read manifest", ""},
-		{"a manifest of the first version", func(_ *testing.T, f *fake) { f.blobs["1"] = []byte(`{"schemaVersion": 1}`) }, "2014", "Push the image again"},
+		{"a manifest of the first version", func(_ *testing.T, f *fake) { f.blobs["1"] = []byte(`{"schemaVersion": 1}`) }, "2014", "push the image again"},
 		{"a manifest without end", func(_ *testing.T, f *fake) { f.blobs["1"] = make([]byte, maxManifestBytes+1) }, "longer than the limit", ""},
 		{"another layer", func(t *testing.T, f *fake) {
 			d := f.manifest(t).Layers[0].Digest.String()
@@ -191,7 +191,7 @@ func TestRegistrySendsWhatItShouldNot(t *testing.T) {
 			m := f.manifest(t)
 			m.Config.MediaType = "application/vnd.cncf.helm.config.v1+json"
 			f.setManifest(t, m)
-		}, "not a container image", "Check the name"},
+		}, "not a container image", "check the name"},
 		{"an encrypted layer", func(t *testing.T, f *fake) {
 			m := f.manifest(t)
 			m.Layers[0].MediaType += "+encrypted"

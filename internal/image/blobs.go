@@ -74,7 +74,7 @@ func tooLong(limit int64) error {
 	return &protocol.Error{
 		Kind: protocol.KindResourceExhausted,
 		Err:  fmt.Errorf("longer than the limit of %d bytes", limit),
-		Hint: "If you trust the image, raise the limit.",
+		Hint: "if you trust the image, raise the limit",
 	}
 }
 

@@ -130,6 +130,6 @@ func gone(err error) error {
 	}
 	return &protocol.Error{
 		Kind: protocol.KindNotFound, Err: errors.New("the image's content is no longer in the store"),
-		Hint: "Pull the image again.",
+		Hint: "pull the image again",
 	}
 }

@@ -25,7 +25,7 @@ func fail(op string, kind protocol.Kind, err error) error {
 		e.Kind = protocol.KindStopped
 	case flatten.DiskFull(err):
 		e.Kind = protocol.KindResourceExhausted
-		e.Hint = "The disk is full. Free some space on the disk that holds BoxLite's home, or remove images that you no longer need."
+		e.Hint = "the disk is full; free some space on the disk that holds BoxLite's home, or remove images that you no longer need"
 	}
 	return e
 }

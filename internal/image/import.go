@@ -37,7 +37,7 @@ func (p *puller) open() (io.ReadCloser, *origin, error) {
 	if info.IsDir() {
 		f.Close()
 		return nil, nil, invalid(fmt.Errorf("%s is a directory", p.source.path),
-			fmt.Sprintf("Pipe it in: tar -C %s -c . | boxlite run %s:- …", p.source.path, p.source.scheme))
+			fmt.Sprintf("pipe it in: tar -C %s -c . | boxlite run %s:- …", p.source.path, p.source.scheme))
 	}
 	if !info.Mode().IsRegular() {
 		return f, nil, nil
@@ -156,7 +156,7 @@ func checkTar(path string) (layer.Compression, error) {
 	}
 	defer r.Close()
 	if _, err := tar.NewReader(r).Next(); err != nil {
-		return 0, invalid(fmt.Errorf("it is not a tar archive: %w", err), "A tar archive may be plain, or compressed with gzip or zstd.")
+		return 0, invalid(fmt.Errorf("it is not a tar archive: %w", err), "a tar archive may be plain, or compressed with gzip or zstd")
 	}
 	return r.Compression, nil
 }

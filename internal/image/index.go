@@ -73,7 +73,7 @@ func (s *Store) readIndex() (*index, error) {
 	if err != nil {
 		return nil, &protocol.Error{
 			Kind: protocol.KindStorage, Op: "read the image index", Err: err,
-			Hint: fmt.Sprintf("Move %s away. Boxes keep working, and what is pulled again is not downloaded again.", f.Name()),
+			Hint: fmt.Sprintf("move %s away; boxes keep working, and what is pulled again is not downloaded again", f.Name()),
 		}
 	}
 	return i, nil

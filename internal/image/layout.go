@@ -24,7 +24,7 @@ const fullNameAnnotation = "io.containerd.image.name"
 func (l layout) root(context.Context) ([]byte, error) {
 	b, err := l.read("index.json", maxManifestBytes)
 	if err != nil {
-		return nil, notReadable(err, l.source.path, "An OCI layout is a directory with the files oci-layout and index.json.")
+		return nil, notReadable(err, l.source.path, "; an OCI layout is a directory with the files oci-layout and index.json")
 	}
 	var index ocispec.Index
 	if err := json.Unmarshal(b, &index); err != nil {
@@ -50,7 +50,7 @@ func (l layout) root(context.Context) ([]byte, error) {
 		}
 		return l.manifest(context.Background(), found[0])
 	case l.source.ref == "" && len(names) > 1:
-		return nil, invalid(fmt.Errorf("there are several images in it: %s", strings.Join(names, ", ")), "Add the name of one, as in oci:DIR:"+names[0]+".")
+		return nil, invalid(fmt.Errorf("there are several images in it: %s", strings.Join(names, ", ")), "add the name of one, as in oci:DIR:"+names[0])
 	}
 	return json.Marshal(ocispec.Index{Versioned: index.Versioned, Manifests: found})
 }
@@ -58,7 +58,7 @@ func (l layout) root(context.Context) ([]byte, error) {
 func (l layout) manifest(_ context.Context, desc ocispec.Descriptor) ([]byte, error) {
 	b, err := l.read(blobName(desc), maxManifestBytes)
 	if err == nil && desc.Digest.Algorithm().FromBytes(b) != desc.Digest {
-		err = invalid(fmt.Errorf("the file of %s has other content", desc.Digest), "The layout is damaged: make it again.")
+		err = invalid(fmt.Errorf("the file of %s has other content", desc.Digest), "the layout is damaged: make it again")
 	}
 	return b, err
 }
@@ -74,7 +74,7 @@ func (l layout) blob(ctx context.Context, s *session, desc ocispec.Descriptor, d
 		return err
 	}
 	if b.size != desc.Size || b.digest != desc.Digest {
-		return invalid(errors.New("the layout's file has other content"), "The layout is damaged: make it again.")
+		return invalid(errors.New("the layout's file has other content"), "the layout is damaged: make it again")
 	}
 	return s.adopt(b)
 }
@@ -92,11 +92,12 @@ func (l layout) read(name string, limit int64) ([]byte, error) {
 	return readAll(f, limit)
 }
 
-// notReadable says of a source that can't be opened what it should be.
-func notReadable(err error, path, what string) error {
+// notReadable says of a source that can't be opened what to check; more is added
+// to that.
+func notReadable(err error, path, more string) error {
 	e := &protocol.Error{Kind: protocol.KindImage, Err: err}
 	if errors.Is(err, os.ErrNotExist) {
-		e.Hint = fmt.Sprintf("Check that %s is right. %s", path, what)
+		e.Hint = fmt.Sprintf("check that %s is right%s", path, more)
 	}
 	return e
 }

@@ -42,7 +42,7 @@ func parseDocument(b []byte) (*document, error) {
 	}
 	switch {
 	case d.SchemaVersion == 1:
-		return nil, invalid(errors.New("its manifest has the format of 2014, which is no longer supported"), "Push the image again with a current tool.")
+		return nil, invalid(errors.New("its manifest has the format of 2014, which is no longer supported"), "push the image again with a current tool")
 	case len(d.Manifests) > maxManifests || len(d.Layers) > maxLayers:
 		return nil, fmt.Errorf("its manifest lists %d manifests and %d layers", len(d.Manifests), len(d.Layers))
 	case len(d.Manifests) > 0:
@@ -65,7 +65,7 @@ func parseDocument(b []byte) (*document, error) {
 }
 
 func notAnImage(mediaType string) error {
-	return invalid(fmt.Errorf("it is not a container image, but something of the type %q", mediaType), "Check the name of the image.")
+	return invalid(fmt.Errorf("it is not a container image, but something of the type %q", mediaType), "check the name of the image")
 }
 
 func checkDescriptors(descriptors []ocispec.Descriptor) error {

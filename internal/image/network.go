@@ -97,10 +97,10 @@ func (e *endpoint) explain(err error) error {
 	// The second look is for errors of several attempts in one.
 	case errors.As(err, &netError) && netError.Timeout(), errors.Is(err, context.DeadlineExceeded):
 		result.Kind = protocol.KindTimeout
-		result.Hint = "The registry does not answer. Try again later, or check the network and the proxy settings."
+		result.Hint = "the registry does not answer; try again later, or check the network and the proxy settings"
 	case netError != nil:
 		result.Kind = protocol.KindNetwork
-		result.Hint = fmt.Sprintf("Check that %s is right and can be reached, and the proxy settings.", host)
+		result.Hint = fmt.Sprintf("check that %s is right and can be reached, and the proxy settings", host)
 	}
 	return result
 }
@@ -109,13 +109,13 @@ func (e *endpoint) statusHint(status int) string {
 	host, repository := e.repository.RegistryStr(), e.repository.RepositoryStr()
 	switch {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fmt.Sprintf("Check that %s exists. If it is private, log in with `docker login %s`, or as a user who may read it: docker's credentials are used.", repository, host)
+		return fmt.Sprintf("check that %s exists; if it is private, log in with `docker login %s`, or as a user who may read it: docker's credentials are used", repository, host)
 	case status == http.StatusNotFound:
-		return "Check the image's name and tag."
+		return "check the image's name and tag"
 	case status == http.StatusTooManyRequests:
-		return fmt.Sprintf("The registry limits how much may be pulled. Wait a while, log in with `docker login %s`, or set up a mirror.", host)
+		return fmt.Sprintf("the registry limits how much may be pulled; wait a while, log in with `docker login %s`, or set up a mirror", host)
 	case status >= 500:
-		return "The registry has a problem of its own. Try again later, or set up a mirror."
+		return "the registry has a problem of its own; try again later, or set up a mirror"
 	}
 	return ""
 }

@@ -16,7 +16,7 @@ func parsePlatform(s string) (ocispec.Platform, error) {
 	if len(parts) < 2 || len(parts) > 3 || slices.Contains(parts, "") {
 		return ocispec.Platform{}, &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Err: fmt.Errorf("%q is not a platform", s),
-			Hint: "Platforms are such as linux/amd64 or linux/arm64.",
+			Hint: "platforms are such as linux/amd64 or linux/arm64",
 		}
 	}
 	p := ocispec.Platform{OS: parts[0], Architecture: parts[1]}
@@ -62,9 +62,9 @@ func choose(manifests []ocispec.Descriptor, want ocispec.Platform) (ocispec.Desc
 
 func wrongPlatform(want ocispec.Platform, have []string) error {
 	if len(have) == 0 {
-		return invalid(errors.New("it says for no platform what it is"), "Ask for it by the digest of one of its manifests.")
+		return invalid(errors.New("it says for no platform what it is"), "ask for it by the digest of one of its manifests")
 	}
 	return invalid(
 		fmt.Errorf("there is no image for %s, only for %s", platformString(want), strings.Join(have, ", ")),
-		"Boxes run the host's own architecture. To fetch another one all the same, name it with --platform.")
+		"boxes run the host's own architecture; to fetch another one all the same, name it with --platform")
 }

@@ -193,7 +193,7 @@ func TestFullDisk(t *testing.T) {
 			s := openStore(t, Options{})
 			var out bytes.Buffer
 			c, _ := startRole(t, "full", s, ref, &out)
-			if c.Wait() == nil || !strings.Contains(out.String(), "kind=resource exhausted") || !strings.Contains(out.String(), "Free some space") {
+			if c.Wait() == nil || !strings.Contains(out.String(), "kind=resource exhausted") || !strings.Contains(out.String(), "free some space") {
 				t.Errorf("the process said %q", &out)
 			}
 			wantClean(t, s)

@@ -126,7 +126,7 @@ func (p *puller) fetch(ctx context.Context, from content) (Image, error) {
 		return Image{}, &protocol.Error{
 			Kind: protocol.KindResourceExhausted,
 			Err:  fmt.Errorf("the image has %d bytes of layers and %d of configuration, more than the limits of %d and %d", doc.size(), doc.Config.Size, limits.Bytes, maxConfigBytes),
-			Hint: "If you trust the image, raise the limit.",
+			Hint: "if you trust the image, raise the limit",
 		}
 	}
 	if err := p.keep(ctx, append(doc.digests(), digest.FromBytes(manifest))...); err != nil {

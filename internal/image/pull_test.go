@@ -58,7 +58,7 @@ func TestPullFromRegistry(t *testing.T) {
 	})
 	t.Run("unknown name", func(t *testing.T) {
 		_, err := s.Pull(t.Context(), host+"/team/other:1.0", PullOptions{})
-		wantError(t, err, protocol.KindImage, "pull image "+host+"/team/other:1.0", "Check the image's name")
+		wantError(t, err, protocol.KindImage, "pull image "+host+"/team/other:1.0", "check the image's name")
 		_, err = s.Get(t.Context(), "nothing")
 		wantError(t, err, protocol.KindNotFound, "no such image", "boxlite pull")
 	})

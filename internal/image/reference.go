@@ -41,7 +41,7 @@ func parseSource(ref string) (source, error) {
 	if err != nil || strings.HasPrefix(ref, ".") {
 		return source{}, &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Err: fmt.Errorf("%q is not the name of an image", ref),
-			Hint: "Names are such as alpine, alpine:3.20 or ghcr.io/owner/name@sha256:…, or for files oci:DIR, docker-archive:FILE and rootfs:FILE.",
+			Hint: "names are such as alpine, alpine:3.20 or ghcr.io/owner/name@sha256:…, or for files oci:DIR, docker-archive:FILE and rootfs:FILE",
 		}
 	}
 	return source{registry: r}, nil
@@ -55,7 +55,7 @@ func parseFile(scheme, rest string) (source, error) {
 	if s.path == "" || scheme == schemeOCI && s.path == stdin {
 		return source{}, &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Err: fmt.Errorf("%s: names no file", scheme),
-			Hint: "Write oci:DIR, docker-archive:FILE or rootfs:FILE.",
+			Hint: "write oci:DIR, docker-archive:FILE or rootfs:FILE",
 		}
 	}
 	if s.path == stdin {

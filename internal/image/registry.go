@@ -165,7 +165,7 @@ func (r *remote) fetchManifest(ctx context.Context, id string, want digest.Diges
 }
 
 func wrongDigest(err error) error {
-	return invalid(err, "The registry, or something on the way to it, damages or forges images. Try again, and if it stays so, don't trust it.")
+	return invalid(err, "the registry, or something on the way to it, damages or forges images; try again, and if it stays so, don't trust it")
 }
 
 // checkRedirect refuses redirects that lead from a public registry into the

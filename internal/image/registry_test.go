@@ -2,67 +2,37 @@ package image
 
 import (
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	ggcr "github.com/google/go-containerregistry/pkg/v1/remote"
+
+	"github.com/boxlite-go/boxlite/test/registry"
 )
 
-// startRegistry runs Debian's docker-registry on a free port, with more lines of
-// configuration if need be, and returns its host.
+// startRegistry runs a registry for one test, with more lines of configuration if
+// need be, and returns its host.
 func startRegistry(t *testing.T, config ...string) string {
 	t.Helper()
-	program, err := exec.LookPath("docker-registry")
+	host, stop, err := registry.Start(t.Context(), t.TempDir(), config...)
+	if errors.Is(err, exec.ErrNotFound) {
+		t.Skip(err)
+	}
 	if err != nil {
-		t.Skip("docker-registry is not installed: ", err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
 		t.Fatal(err)
 	}
-	host := listener.Addr().String()
-	listener.Close()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "config.yml")
-	content := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %q}}\nhttp: {addr: %q}\n", dir, host)
-	if err := os.WriteFile(file, []byte(content+strings.Join(config, "\n")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	command := exec.Command(program, "serve", file)
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() { command.Wait(); close(exited) }()
-	t.Cleanup(func() { command.Process.Kill(); <-exited })
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		if c, err := net.Dial("tcp", host); err == nil {
-			c.Close()
-			return host
-		}
-		select {
-		case <-exited:
-			t.Fatal("docker-registry ended at once")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	t.Fatal("docker-registry does not answer")
-	return ""
+	t.Cleanup(stop)
+	return host
 }
 
 // push puts an image, or an index of images, into a registry.

@@ -91,7 +91,7 @@ func TestPrune(t *testing.T) {
 	}
 	contentOf(t, s, current, "/v")
 	_, err = s.Disk(t.Context(), old, nil)
-	wantError(t, err, protocol.KindNotFound, "no longer in the store", "Pull the image again")
+	wantError(t, err, protocol.KindNotFound, "no longer in the store", "pull the image again")
 
 	// A box may outlive its image.
 	if err := os.WriteFile(s.diskPath(digest.Digest(old.Digest)), []byte("disk"), 0o600); err != nil {

@@ -158,7 +158,7 @@ func (s *Store) Get(ctx context.Context, ref string) (Image, error) {
 		return Image{}, &protocol.Error{
 			Kind: protocol.KindNotFound, Op: op,
 			Err:  fmt.Errorf("no such image in the store"),
-			Hint: "List the images that are there with `boxlite images`, or fetch it with `boxlite pull`.",
+			Hint: "list the images that are there with `boxlite images`, or fetch it with `boxlite pull`",
 		}
 	}
 	for _, i := range found[1:] {
@@ -166,7 +166,7 @@ func (s *Store) Get(ctx context.Context, ref string) (Image, error) {
 			return Image{}, &protocol.Error{
 				Kind: protocol.KindInvalidArgument, Op: op,
 				Err:  fmt.Errorf("several images have an ID that begins so"),
-				Hint: "Give more digits of the ID.",
+				Hint: "give more digits of the ID",
 			}
 		}
 	}

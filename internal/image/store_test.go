@@ -150,11 +150,11 @@ func TestDamagedIndex(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := s.List(t.Context())
-			wantError(t, err, protocol.KindStorage, "read the image index", "Move "+s.path(indexFile)+" away")
+			wantError(t, err, protocol.KindStorage, "read the image index", "move "+s.path(indexFile)+" away")
 			_, err = s.Pull(t.Context(), "rootfs:"+path, PullOptions{})
-			wantError(t, err, protocol.KindStorage, "read the image index", "Move")
+			wantError(t, err, protocol.KindStorage, "read the image index", "move")
 			_, err = s.Prune(t.Context(), nobody)
-			wantError(t, err, protocol.KindStorage, "read the image index", "Move")
+			wantError(t, err, protocol.KindStorage, "read the image index", "move")
 			// Doing so helps.
 			if err := os.Remove(s.path(indexFile)); err != nil {
 				t.Fatal(err)

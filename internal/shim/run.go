@@ -4,11 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -46,6 +46,7 @@ type process struct {
 	end       chan struct{} // closed when the run is to end, however
 	grace     time.Duration
 	force     bool
+	killed    atomic.Bool   // the machine was ended by force, whatever it was doing
 	ended     chan struct{} // closed when all is over and written
 }
 
@@ -85,6 +86,8 @@ func (p *process) run(ctx context.Context) {
 	if err != nil {
 		p.log.Error("start", "error", err)
 		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: protocol.ToDetail(err)}, 0, true)
+	} else {
+		go p.watchMachine()
 	}
 	close(p.ready)
 
@@ -130,6 +133,7 @@ func (p *process) start(ctx context.Context) error {
 			if cause := context.Cause(startCtx); cause != nil {
 				err = cause
 			}
+			err = p.rootCause(err)
 			return &protocol.Error{
 				Kind: protocol.KindOf(err), Op: "start the box, stage " + stage.name, Box: p.spec.BoxID, Err: err,
 			}
@@ -156,32 +160,47 @@ func (p *process) startMachine(ctx context.Context) error {
 	p.mu.Lock()
 	p.machine = machine
 	p.mu.Unlock()
-	go p.watchMachine(machine)
 	go func() { _ = portal.Forward(context.WithoutCancel(ctx), p.streams, machine.Portal()) }()
 	return nil
 }
 
-// watchMachine notes an end of the machine that nobody asked for.
-func (p *process) watchMachine(machine vmm.Machine) {
-	outcome := machine.Wait()
-	record := &boxlitev1.ExitRecord{Reason: ReasonVMM}
-	err := outcome.Err
-	switch outcome.Reason {
-	case vmm.ReasonPanic:
-		record.Reason = ReasonPanic
-	case vmm.ReasonOff:
-		if err == nil {
-			err = errors.New("the guest powered off")
-		}
+// rootCause ends the machine of a start that failed, and returns why: if the
+// machine had ended by itself, that is the cause of all other errors.
+func (p *process) rootCause(err error) error {
+	if p.machine == nil {
+		return err
 	}
-	if err == nil {
+	_ = p.machine.Kill()
+	if outcome := p.machine.Wait(); outcome.Reason != vmm.ReasonKilled {
+		return p.machineError(outcome)
+	}
+	return err
+}
+
+// watchMachine notes an end of the machine that nobody asked for.
+func (p *process) watchMachine() {
+	outcome := p.machine.Wait()
+	reason := ReasonVMM
+	if outcome.Reason == vmm.ReasonPanic {
+		reason = ReasonPanic
+	}
+	p.finish(&boxlitev1.ExitRecord{Reason: reason, Error: protocol.ToDetail(p.machineError(outcome))}, 0, true)
+}
+
+// machineError says how a machine ended that should not have.
+func (p *process) machineError(outcome vmm.Outcome) error {
+	err := outcome.Err
+	switch {
+	case err != nil:
+	case outcome.Reason == vmm.ReasonOff:
+		err = errors.New("the guest powered off")
+	default:
 		err = errors.New("the virtual machine ended")
 	}
-	record.Error = protocol.ToDetail(&protocol.Error{
-		Kind: protocol.KindEngine, Box: p.spec.BoxID, Err: err,
+	return &protocol.Error{
+		Kind: protocol.KindEngine, Err: err,
 		Hint: "the end of the guest's console is in " + filepath.Join(p.spec.Dir, dirLogs, fileConsoleLog),
-	})
-	p.finish(record, 0, true)
+	}
 }
 
 func (p *process) awaitAgent(ctx context.Context) error {
@@ -256,6 +275,7 @@ func (p *process) stop(reason string, grace time.Duration, force bool) {
 	p.finish(&boxlitev1.ExitRecord{Reason: reason}, grace, force)
 	if force {
 		// A shutdown that is under way must not keep the machine alive.
+		p.killed.Store(true)
 		p.mu.Lock()
 		machine := p.machine
 		p.mu.Unlock()
@@ -288,13 +308,14 @@ func (p *process) shutDown(ctx context.Context) {
 		_, err := boxlitev1.NewGuestClient(p.guest).Shutdown(ctx, &boxlitev1.ShutdownRequest{
 			GraceMillis: uint32(max(0, p.grace.Milliseconds())),
 		})
-		if err != nil {
+		if err != nil && !p.killed.Load() {
 			err = protocol.FromStatus(err)
-			p.log.Error("shut the guest down", "error", err)
+			err = &protocol.Error{Kind: protocol.KindOf(err), Op: "shut the guest down", Err: err}
+			p.log.Error(err.Error())
 			if p.ending.Error == nil {
-				p.ending.Error = protocol.ToDetail(fmt.Errorf("shut the guest down: %w", err))
+				p.ending.Error = protocol.ToDetail(err)
 			}
-		} else if p.ending.Status == nil {
+		} else if err == nil && p.ending.Status == nil {
 			p.ending.Status = p.mainStatus(ctx)
 		}
 	}

@@ -2,15 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -68,6 +64,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", filepath.Dir(program)+string(os.PathListSeparator)+env.Getenv("PATH"))
+			env.Setenv("PROGRAM", program)
 			env.Setenv("BOXLITE_HOME", env.WorkDir+"/home")
 			env.Defer(func() {
 				cmd := exec.Command(program, "--home", env.WorkDir+"/home", "rm", "--all", "--force")
@@ -77,44 +74,9 @@ func TestScripts(t *testing.T) {
 			})
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": scriptCode, "until": scriptUntil},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"code": scriptCode, "until": scriptUntil, "outputenv": scriptOutputEnv,
+			"registry": scriptRegistry, "debian": scriptDebian, "busybox": scriptBusybox,
+		},
 	})
-}
-
-// scriptCode runs a command and compares its exit code: code N COMMAND ARG...
-func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: code N COMMAND ARG...")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	got := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		got = exit.ExitCode()
-	} else {
-		ts.Check(err)
-	}
-	if got != want {
-		ts.Fatalf("exit code %d, want %d", got, want)
-	}
-}
-
-// scriptUntil runs a command again and again until its output has a match: until
-// PATTERN COMMAND ARG...
-func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
-		ts.Fatalf("usage: until PATTERN COMMAND ARG...")
-	}
-	pattern, err := regexp.Compile("(?m)" + args[0])
-	ts.Check(err)
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 2000 {
-		if ts.Exec(args[1], args[2:]...) == nil && pattern.MatchString(ts.ReadFile("stdout")) {
-			return
-		}
-		<-tick.C
-	}
-	ts.Fatalf("no output matches %s", args[0])
 }

@@ -34,6 +34,7 @@ func TestTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -47,17 +48,15 @@ func TestTerminal(t *testing.T) {
 	screen.await(t, "# ")
 	typed("stty size; echo done-$((1+1))\r")
 	screen.await(t, "20 60\r\n", "done-2")
-	// Ctrl-C interrupts what runs in the box, not boxlite.
-	typed("sleep 1000\r")
-	screen.await(t, "sleep 1000\r\n")
+	// Ctrl-C interrupts what runs in the box, not boxlite. Before the command runs,
+	// the shell's editor would take it.
+	typed("sh -c 'echo running-$((1+1)); exec sleep 1000'\r")
+	screen.await(t, "running-2")
 	typed("\x03")
 	screen.await(t, "# ")
 	typed("echo status-$?\r")
 	screen.await(t, "status-130")
 	if err := pty.Setsize(master, &pty.Winsize{Rows: 31, Cols: 71}); err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Process.Signal(syscall.SIGWINCH); err != nil {
 		t.Fatal(err)
 	}
 	// The size follows soon.

@@ -3,9 +3,11 @@ package house
 import (
 	"bytes"
 	"go/ast"
+	"go/token"
 	"path"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -103,6 +105,46 @@ func TestTestsDoNotSleep(t *testing.T) {
 			if s, ok := node.(*ast.SelectorExpr); ok && s.Sel.Name == "Sleep" {
 				if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" {
 					t.Errorf("%s: time.Sleep", f.at(s))
+				}
+			}
+			return true
+		})
+	}
+}
+
+// Hints are printed after "hint: ", and may be joined to more.
+func TestHintsAreNoSentences(t *testing.T) {
+	names := []string{"QEMU", "BoxLite", "BOXLITE_"}
+	check := func(f file, value ast.Expr) {
+		ast.Inspect(value, func(node ast.Node) bool {
+			literal, ok := node.(*ast.BasicLit)
+			if !ok || literal.Kind != token.STRING {
+				return true
+			}
+			text, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, _ := utf8.DecodeRuneInString(text)
+			isName := slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(text, name) })
+			if unicode.IsUpper(first) && !isName || strings.HasSuffix(text, ".") {
+				t.Errorf("%s: the hint %q begins in upper case, or ends with a full stop", f.at(literal), text)
+			}
+			return true
+		})
+	}
+	for _, f := range goFiles(t) {
+		ast.Inspect(f.File, func(node ast.Node) bool {
+			switch n := node.(type) {
+			case *ast.KeyValueExpr:
+				if key, ok := n.Key.(*ast.Ident); ok && key.Name == "Hint" {
+					check(f, n.Value)
+				}
+			case *ast.AssignStmt:
+				for i, to := range n.Lhs {
+					if s, ok := to.(*ast.SelectorExpr); ok && s.Sel.Name == "Hint" {
+						check(f, n.Rhs[min(i, len(n.Rhs)-1)])
+					}
 				}
 			}
 			return true

@@ -115,7 +115,7 @@ func (c *Child) Resize(rows, cols uint16) error {
 	if !c.tty {
 		return &protocol.Error{
 			Kind: protocol.KindInvalidState, Op: op, Err: errors.New("the process has none"),
-			Hint: "Start the command with a terminal.",
+			Hint: "start the command with a terminal",
 		}
 	}
 	var err error

@@ -205,7 +205,7 @@ func internal(op string, err error) error {
 func stopped(op string) error {
 	return &protocol.Error{
 		Kind: protocol.KindStopped, Op: op,
-		Hint: "The container has ended; start the box again.",
+		Hint: "the container has ended; start the box again",
 		Err:  errors.New("the container is not running"),
 	}
 }

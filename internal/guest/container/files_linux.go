@@ -32,7 +32,7 @@ func mountFiles(config Config) error {
 		if err := mountFile(source, target); err != nil {
 			return &protocol.Error{
 				Kind: protocol.KindImage, Op: "mount " + target, Err: err,
-				Hint: "The image must have an ordinary file there, or nothing.",
+				Hint: "the image must have an ordinary file there, or nothing",
 			}
 		}
 	}

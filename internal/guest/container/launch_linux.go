@@ -177,7 +177,7 @@ func candidates(command string, env []string) ([]*byte, error) {
 func badString(what string, err error) error {
 	return &protocol.Error{
 		Kind: protocol.KindInvalidArgument, Op: what, Err: err,
-		Hint: "Remove the zero byte from it.",
+		Hint: "remove the zero byte from it",
 	}
 }
 
@@ -186,7 +186,7 @@ func startError(err error) error {
 	if errors.Is(err, unix.EAGAIN) {
 		return &protocol.Error{
 			Kind: protocol.KindResourceExhausted, Op: "start a process", Err: err,
-			Hint: "The box has as many processes as it may have; end some.",
+			Hint: "the box has as many processes as it may have; end some",
 		}
 	}
 	return &protocol.Error{Kind: protocol.KindInternal, Op: "start a process", Err: err}
@@ -200,13 +200,13 @@ func execError(stage string, err error) error {
 	var hint string
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		hint = "There is no such command in the box, or the interpreter that it names is missing."
+		hint = "there is no such command in the box, or the interpreter that it names is missing"
 	case errors.Is(err, unix.EACCES):
-		hint = "Make it executable with chmod +x, or check that the user may reach it."
+		hint = "make it executable with chmod +x, or check that the user may reach it"
 	case errors.Is(err, unix.ENOEXEC):
-		hint = "It is no program for this machine; a script must begin with #! and its interpreter."
+		hint = "it is no program for this machine; a script must begin with #! and its interpreter"
 	case errors.Is(err, unix.E2BIG):
-		hint = "Pass less by arguments and environment, and more by a file or standard input."
+		hint = "pass less by arguments and environment, and more by a file or standard input"
 	}
 	return &protocol.Error{Kind: protocol.KindExecution, Hint: hint, Err: err}
 }

@@ -92,7 +92,7 @@ func finishMounts(config Config) error {
 	if err := os.MkdirAll(filepath.Join("/", config.Dir), 0o755); err != nil {
 		return &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Op: "make the working directory", Err: err,
-			Hint: "Choose a working directory that can exist in the image.",
+			Hint: "choose a working directory that can exist in the image",
 		}
 	}
 	return nil
@@ -142,7 +142,7 @@ func makeMountPoint(path string) error {
 	if err != nil {
 		return &protocol.Error{
 			Kind: protocol.KindImage, Op: "mount " + path, Err: err,
-			Hint: "The image must have an ordinary folder there, or nothing.",
+			Hint: "the image must have an ordinary folder there, or nothing",
 		}
 	}
 	return unix.Close(fd)

@@ -42,7 +42,7 @@ func (c *Container) Spawn(process Process) (*Child, error) {
 	if len(process.Args) == 0 || process.Args[0] == "" {
 		return nil, &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Op: op, Err: errors.New("no command"),
-			Hint: "Name the command to run.",
+			Hint: "name the command to run",
 		}
 	}
 	op += " " + process.Args[0]
@@ -113,7 +113,7 @@ func (c *Container) lookupUser(spec string) (identity, error) {
 	if _, ok := errors.AsType[*protocol.Error](err); err != nil && !ok {
 		err = &protocol.Error{
 			Kind: protocol.KindImage, Op: fmt.Sprintf("look up user %q", spec), Err: err,
-			Hint: "The box's /etc/passwd and /etc/group must be ordinary files, of 4 MiB at most.",
+			Hint: "the box's /etc/passwd and /etc/group must be ordinary files, of 4 MiB at most",
 		}
 	}
 	return who, err
@@ -145,7 +145,7 @@ func (c *Container) openDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Op: "enter the working directory",
-			Hint: fmt.Sprintf("Make %s in the box first, or choose another directory.", dir), Err: err,
+			Hint: fmt.Sprintf("make %s in the box first, or choose another directory", dir), Err: err,
 		}
 	}
 	return f, nil

@@ -177,7 +177,7 @@ func unknown(what, name, file string) error {
 	return &protocol.Error{
 		Kind: protocol.KindInvalidArgument,
 		Op:   fmt.Sprintf("look up %s %q", what, name),
-		Hint: fmt.Sprintf("The image's %s has no such %s: name one that it has, or give a number.", file, what),
+		Hint: fmt.Sprintf("the image's %s has no such %s: name one that it has, or give a number", file, what),
 		Err:  errors.New("no such " + what),
 	}
 }

@@ -66,7 +66,7 @@ func writeError(err error) error {
 		return &protocol.Error{
 			Kind: protocol.KindResourceExhausted,
 			Err:  fmt.Errorf("the disk is full: %w", err),
-			Hint: "Free some space on the disk that holds BoxLite's home, or remove images that you no longer need.",
+			Hint: "free some space on the disk that holds BoxLite's home, or remove images that you no longer need",
 		}
 	}
 	if _, ok := errors.AsType[*os.PathError](err); ok {

@@ -175,7 +175,7 @@ func TestFullDisk(t *testing.T) {
 	c := exec.Command(os.Args[0], "-test.run=^TestFullDisk$")
 	c.Env = append(os.Environ(), "FLATTEN_FULL_DISK=1")
 	out, err := c.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "kind=resource exhausted") || !strings.Contains(string(out), "Free some space") {
+	if err != nil || !strings.Contains(string(out), "kind=resource exhausted") || !strings.Contains(string(out), "free some space") {
 		t.Errorf("%v: %s", err, out)
 	}
 }

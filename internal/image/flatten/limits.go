@@ -81,6 +81,6 @@ func charge(used *atomic.Int64, n, limit int64, what, unit string) error {
 	return &protocol.Error{
 		Kind: protocol.KindResourceExhausted,
 		Err:  fmt.Errorf("the image exceeds the limit on its %s, %d %s", what, limit, unit),
-		Hint: "If you trust the image, raise the limit.",
+		Hint: "if you trust the image, raise the limit",
 	}
 }

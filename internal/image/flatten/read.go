@@ -64,7 +64,7 @@ func (l Layer) error(err error) error {
 	if inner, ok := errors.AsType[*protocol.Error](err); ok {
 		e.Kind = inner.Kind
 	} else if errors.Is(err, errHostile) {
-		e.Hint = "The image is malformed, perhaps on purpose. Don't use it."
+		e.Hint = "the image is malformed, perhaps on purpose; don't use it"
 	}
 	return e
 }

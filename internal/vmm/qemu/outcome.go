@@ -36,12 +36,13 @@ type ending struct {
 func (e ending) outcome() vmm.Outcome {
 	o := vmm.Outcome{At: e.at}
 	panicked := lineWith(e.console, panicMarker)
+	exited := e.err == nil || e.killed // a crash while it shuts down is one
 	switch {
-	case e.err == nil && e.cause == causeGuestShutdown:
+	case exited && e.cause == causeGuestShutdown:
 		o.Reason = vmm.ReasonOff
-	case e.err == nil && e.cause == causeGuestReset && panicked == "":
+	case exited && e.cause == causeGuestReset && panicked == "":
 		o.Reason = vmm.ReasonOff
-	case e.err == nil && e.cause == causeGuestReset:
+	case exited && e.cause == causeGuestReset:
 		o.Reason = vmm.ReasonPanic
 		o.Err = &protocol.Error{Kind: protocol.KindEngine, Op: "guest", Err: errors.New(panicked)}
 	case e.killed:

@@ -30,6 +30,11 @@ func TestOutcome(t *testing.T) {
 			ending{cause: causeGuestReset, console: panicked},
 			vmm.ReasonPanic, "guest: Kernel panic - not syncing: No working init found.",
 		},
+		{
+			"panic, killed too late",
+			ending{cause: causeGuestReset, console: panicked, err: errors.New("signal: killed"), killed: true},
+			vmm.ReasonPanic, "guest: Kernel panic - not syncing: No working init found.",
+		},
 		{"killed", ending{err: errors.New("signal: killed"), killed: true}, vmm.ReasonKilled, ""},
 		{"killed by another", ending{err: errors.New("signal: killed")}, vmm.ReasonFailed, "run QEMU: signal: killed"},
 		{
