@@ -23,8 +23,8 @@ var (
 	usualDisk string
 )
 
-// WriteEmptyDisk writes an ext4 file system without files to a disk of size
-// bytes, all of which must read as zeros. It leaves out blocks that hold only
+// WriteEmptyDisk writes an ext4 file system with nothing but the empty folders
+// upper and work to a disk of size bytes, all of which must read as zeros. It leaves out blocks that hold only
 // zeros. The guest grows the file system if it is smaller than the disk.
 func WriteEmptyDisk(disk io.WriterAt, size int64) error {
 	packed := minDisk

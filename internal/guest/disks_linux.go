@@ -55,11 +55,8 @@ func mountRoot(imageDisk, boxDisk string) error {
 		return fmt.Errorf("grow the box's disk to its size: %w", err)
 	}
 	upper, work := filepath.Join(dirBox, "upper"), filepath.Join(dirBox, "work")
-	if err := makeUpper(upper); err != nil {
-		return err
-	}
-	if err := os.Mkdir(work, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
+	if err := prepareUpper(upper, work); err != nil {
+		return fmt.Errorf("prepare the box's disk: %w", err)
 	}
 	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s,redirect_dir=on", dirImage, upper, work)
 	if err := unix.Mount("root", dirContainer, "overlay", 0, options); err != nil {
@@ -68,28 +65,27 @@ func mountRoot(imageDisk, boxDisk string) error {
 	return nil
 }
 
-// makeUpper creates the directory that shows as the container's root, with the
-// mode and owner of the image's.
-func makeUpper(upper string) error {
-	if _, err := os.Lstat(upper); err == nil {
+// prepareUpper gives the directory that shows as the container's root the mode
+// and owner of the image's, before the box's disk is used for the first time:
+// overlayfs has not yet made a directory of its own in work.
+func prepareUpper(upper, work string) error {
+	_, err := os.Lstat(filepath.Join(work, "work"))
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	var now, want unix.Stat_t
+	if err := errors.Join(unix.Stat(upper, &now), unix.Stat(dirImage, &want)); err != nil {
+		return err
+	}
+	if now.Uid != want.Uid || now.Gid != want.Gid {
+		if err := unix.Chown(upper, int(want.Uid), int(want.Gid)); err != nil {
+			return err
+		}
+	}
+	if now.Mode == want.Mode {
 		return nil
 	}
-	var root unix.Stat_t
-	if err := unix.Stat(dirImage, &root); err != nil {
-		return err
-	}
-	// A crash must not leave it with another mode.
-	fresh := upper + ".new"
-	if err := os.Mkdir(fresh, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	if err := unix.Chown(fresh, int(root.Uid), int(root.Gid)); err != nil {
-		return err
-	}
-	if err := unix.Chmod(fresh, root.Mode&0o7777); err != nil {
-		return err
-	}
-	return os.Rename(fresh, upper)
+	return unix.Chmod(upper, want.Mode&0o7777)
 }
 
 // growDisk makes an ext4 file system as large as its device, if it is smaller.

@@ -56,9 +56,10 @@ func (e *execution) read(ctx context.Context, stream int, f *os.File) {
 	if f == nil {
 		return
 	}
-	buf := make([]byte, 64<<10)
+	buf := takeBuffer()
+	defer giveBuffer(buf)
 	for {
-		n, err := f.Read(buf)
+		n, err := f.Read(buf[:])
 		e.out.write(ctx, stream, buf[:n])
 		if err != nil {
 			return
@@ -77,12 +78,13 @@ func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
 	if err != nil {
 		return
 	}
-	buf := make([]byte, 64<<10)
+	buf := takeBuffer()
+	defer giveBuffer(buf)
 	for {
 		var n int
 		var readErr error
 		if err := raw.Read(func(fd uintptr) bool {
-			n, readErr = syscall.Read(int(fd), buf)
+			n, readErr = syscall.Read(int(fd), buf[:])
 			return true
 		}); err != nil {
 			return

@@ -112,9 +112,10 @@ func (s *executionService) target(ctx context.Context, open *boxlitev1.AttachOpe
 
 // send passes on output, then the exit status.
 func send(stream grpc.BidiStreamingServer[boxlitev1.AttachRequest, boxlitev1.AttachResponse], r *reader) error {
-	buf := make([]byte, 64<<10)
+	buf := takeBuffer()
+	defer giveBuffer(buf)
 	for {
-		i, data, offset, exited, err := r.next(stream.Context(), buf)
+		i, data, offset, exited, err := r.next(stream.Context(), buf[:])
 		if err != nil {
 			return err
 		}

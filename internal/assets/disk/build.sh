@@ -16,6 +16,8 @@
 #   -N                 8,192 inodes in each group of 128 MiB: one for every 16 KiB.
 #                      A ratio would give half of them when half a group has grown
 #   -m 0               no blocks are kept back for root
+#   upper, work        the folders for overlayfs: the guest's first writes would be
+#                      for them, and take longer than its start should
 set -eu
 export LC_ALL=C TZ=UTC PATH="$PATH:/usr/sbin:/sbin"
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,6 +37,9 @@ make_disk() {
     -O none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum \
     -E "hash_seed=$id,root_owner=0:0,lazy_itable_init=1,lazy_journal_init=1,resize=67108864" \
     "$image"
+  for command in "mkdir upper" "mkdir work" "set_inode_field work mode 040700"; do
+    debugfs -w -R "$command" "$image" 2>/dev/null
+  done
   e2fsck -fn "$image" >/dev/null 2>&1
   (cd "$here" && go run ./pack) <"$image" >"$image.packed"
   zstd -19 -q -f "$image.packed" -o "$here/empty-$1.zst"

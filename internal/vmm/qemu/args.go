@@ -80,7 +80,9 @@ func diskArguments(d vmm.Disk, index, fd int) []string {
 
 func cpuModel(accelerator string) string {
 	if accelerator == accelTCG {
-		return "max"
+		// Emulation works off "rep movsb" byte by byte. Without the flags that
+		// praise it, kernel and programs copy in larger pieces.
+		return "max,-erms,-fsrm"
 	}
 	return "host"
 }
