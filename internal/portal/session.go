@@ -42,7 +42,7 @@ func Client(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	mux, err := yamux.Client(conn, muxConfig())
+	mux, err := yamux.Client(&frameWriter{ReadWriteCloser: conn}, muxConfig())
 	if err != nil {
 		_ = conn.Close()
 		return nil, &protocol.Error{Kind: protocol.KindPortal, Op: "open portal", Err: err}
@@ -57,7 +57,7 @@ func Server(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
 		_ = conn.Close()
 		return nil, err
 	}
-	mux, err := yamux.Server(conn, muxConfig())
+	mux, err := yamux.Server(&frameWriter{ReadWriteCloser: conn}, muxConfig())
 	if err != nil {
 		_ = conn.Close()
 		return nil, &protocol.Error{Kind: protocol.KindPortal, Op: "open portal", Err: err}
