@@ -261,3 +261,36 @@ func TestAutoRemove(t *testing.T) {
 		t.Errorf("left: %+v, %v", list, err)
 	}
 }
+
+// TestDiskTakesWhatIsUsed: a fresh box costs little, and what is deleted in it is
+// given back to the host.
+func TestDiskTakesWhatIsUsed(t *testing.T) {
+	needMachine(t)
+	t.Parallel()
+	rt := openRuntime(t, boxlite.Options{})
+	box := newBox(t, rt, boxlite.BoxSpec{})
+	used := func(command string) int64 {
+		t.Helper()
+		if err := box.Command("sh", "-c", command+" && sync").Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		info, err := box.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.DiskUsedBytes
+	}
+	if fresh := used("true"); fresh >= 8<<20 {
+		t.Errorf("a fresh box takes %d bytes of disk", fresh)
+	}
+	const file = 32 << 20
+	if full := used("dd if=/dev/urandom of=/root/file bs=1M count=32"); full < file {
+		t.Errorf("%d bytes hold a file of %d", full, file)
+	}
+	// The guest discards soon after it has deleted.
+	for left := used("rm /root/file"); left >= file; left = used("true") {
+		if t.Context().Err() != nil {
+			t.Fatalf("%d bytes are still taken", left)
+		}
+	}
+}

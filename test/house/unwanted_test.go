@@ -112,6 +112,20 @@ func TestTestsDoNotSleep(t *testing.T) {
 	}
 }
 
+// A dependency is worth a line that says what for.
+func TestDependenciesAreJustified(t *testing.T) {
+	files := map[string]string{}
+	walk(t, func(name string, content []byte) { files[name] = string(content) })
+	version := regexp.MustCompile(`/v[0-9]+$`)
+	required := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`) // without "// indirect"
+	for _, match := range required.FindAllStringSubmatch(files["go.mod"], -1) {
+		name := version.ReplaceAllString(strings.TrimPrefix(match[1], "github.com/"), "")
+		if !strings.Contains(files["RATIONALE.md"], name) {
+			t.Errorf("RATIONALE.md does not say what %s is for", match[1])
+		}
+	}
+}
+
 // Hints are printed after "hint: ", and may be joined to more.
 func TestHintsAreNoSentences(t *testing.T) {
 	names := []string{"QEMU", "BoxLite", "BOXLITE_"}
