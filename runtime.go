@@ -13,6 +13,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/image"
+	"github.com/boxlite-go/boxlite/internal/image/flatten"
 )
 
 // Options says how to open a [Runtime]. The zero value is fine.
@@ -29,6 +30,10 @@ type Options struct {
 	// Mirrors lists, for a registry's host name, other hosts that are asked
 	// before it. A mirror may begin with "http://".
 	Mirrors map[string][]string
+	// MaxImageBytes is how large the layers of an image may be, uncompressed, all
+	// together. Larger ones are refused with an error of kind
+	// [ErrResourceExhausted]. 0 means 64 GiB.
+	MaxImageBytes int64
 	// Detach lets every box that this Runtime starts run on after it, whatever
 	// its BoxSpec.Detach says.
 	Detach bool
@@ -77,6 +82,7 @@ func Open(options Options) (*Runtime, error) {
 		rt.images, err = image.Open(filepath.Join(home, "images"), image.Options{
 			Embedded: image.Embedded{Reference: assets.BaseReference, Rootfs: assets.BaseImage, Config: assets.BaseConfig()},
 			Mirrors:  options.Mirrors,
+			Limits:   flatten.Limits{Bytes: options.MaxImageBytes},
 		})
 	}
 	if err != nil {

@@ -83,8 +83,8 @@ func cannot(verb string, r box.Record, hint string) error {
 
 // failed records why a start failed and returns the error for the caller.
 func (rt *Runtime) failed(l *box.Locked, err error) error {
-	if e, ok := errors.AsType[*Error](err); !ok || e.Box == "" {
-		err = &Error{Kind: kindOfCause(err), Op: "start the box", Box: l.Config.Label(), Err: err}
+	if _, ok := errors.AsType[*Error](err); !ok {
+		err = startError(l, err)
 	}
 	state := l.State
 	if !state.Status.Can(box.Failed) {
@@ -98,6 +98,10 @@ func (rt *Runtime) failed(l *box.Locked, err error) error {
 		return errors.Join(err, e)
 	}
 	return err
+}
+
+func startError(l *box.Locked, err error) error {
+	return &Error{Kind: kindOfCause(err), Op: "start the box", Box: l.Config.Label(), Err: err}
 }
 
 func kindOfCause(err error) Kind {
@@ -139,7 +143,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	}
 	p, err := rt.prepare(ctx, l, state)
 	if err != nil {
-		return nil, err
+		return nil, startError(l, err)
 	}
 	container, err := containerFor(&l.Config, &p.image.Config)
 	if err != nil {

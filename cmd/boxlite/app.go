@@ -30,7 +30,7 @@ const (
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	home           string
+	home, config   string
 	trace          bool
 
 	// ctx ends at Ctrl-C, unless onSignal is set: that then gets the signals.
@@ -77,7 +77,14 @@ func (a *app) stopSignals() {
 func (a *app) open() (*boxlite.Runtime, error) { return a.openRuntime(true) }
 
 func (a *app) openRuntime(detach bool) (*boxlite.Runtime, error) {
-	options := boxlite.Options{Home: a.home, Detach: detach}
+	options, err := readConfig(a.config)
+	if err != nil {
+		return nil, err
+	}
+	options.Detach = detach
+	if a.home != "" || os.Getenv("BOXLITE_HOME") != "" {
+		options.Home = a.home // or the environment's, if this is empty
+	}
 	if a.trace {
 		options.OnStart = func(info boxlite.BoxInfo) { printTrace(a.stderr, info) }
 	}

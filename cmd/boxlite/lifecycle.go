@@ -67,7 +67,7 @@ func (a *app) startAttached(ctx context.Context, name string, interactive bool) 
 	if err := a.startForeground(ctx, command); err != nil {
 		return err
 	}
-	return a.waitForeground(command)
+	return awaitEnd(ctx, box, a.waitForeground(command))
 }
 
 func (a *app) stopCommand() *cobra.Command {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 )
 
@@ -22,6 +24,7 @@ without root. A box keeps its files across stop and start.`,
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.PersistentFlags().StringVar(&a.home, "home", "", "folder for boxes and images (default $BOXLITE_HOME or ~/.boxlite)")
+	root.PersistentFlags().StringVar(&a.config, "config", os.Getenv("BOXLITE_CONFIG"), "JSON file with settings, see docs/configuration.md (default $BOXLITE_CONFIG)")
 	root.AddGroup(
 		&cobra.Group{ID: "boxes", Title: "Boxes:"},
 		&cobra.Group{ID: "images", Title: "Images:"},

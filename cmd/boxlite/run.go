@@ -155,10 +155,17 @@ func (a *app) runForeground(ctx context.Context, f *boxFlags, spec boxlite.BoxSp
 		// Nothing on its disk is wanted: it need not be shut down in good order.
 		return ignoreNotFound(rt.Remove(ctx, box.ID(), true))
 	}
-	if _, ok := errors.AsType[*exitError](err); err == nil || ok {
-		if exit, failure := box.Wait(ctx); failure != nil && exit.Reason != "" {
-			err = &exitError{codeOfForeground(err), failure}
-		}
+	return awaitEnd(ctx, box, err)
+}
+
+// awaitEnd waits, once the main process has ended, until all of the box has: then
+// its files are written, and it can be removed. err is how the main process ended.
+func awaitEnd(ctx context.Context, box *boxlite.Box, err error) error {
+	if _, ok := errors.AsType[*exitError](err); err != nil && !ok {
+		return err
+	}
+	if exit, failure := box.Wait(ctx); failure != nil && exit.Reason != "" {
+		return &exitError{codeOfForeground(err), failure}
 	}
 	return err
 }

@@ -231,7 +231,7 @@ func TestRegistrySendsWhatItShouldNot(t *testing.T) {
 		s := openStore(t, Options{})
 		s.opts.Limits.Bytes = 1000
 		_, err := s.Pull(t.Context(), f.host+"/app:1", PullOptions{})
-		wantError(t, err, protocol.KindResourceExhausted, "more than the limits", "raise the limit")
+		wantError(t, err, protocol.KindResourceExhausted, "more than the limits", "raise Options.MaxImageBytes")
 	})
 	t.Run("a layer that is not what the configuration says", func(t *testing.T) {
 		f := startFake(t)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -65,16 +66,16 @@ func (s *Store) readBlob(d digest.Digest, limit int64) ([]byte, error) {
 func readAll(r io.Reader, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		err = tooLong(limit)
+		err = tooLong(limit, "no image has such a large one: it is damaged, or was made to do damage")
 	}
 	return b, err
 }
 
-func tooLong(limit int64) error {
+func tooLong(limit int64, hint string) error {
 	return &protocol.Error{
 		Kind: protocol.KindResourceExhausted,
 		Err:  fmt.Errorf("longer than the limit of %d bytes", limit),
-		Hint: "if you trust the image, raise the limit",
+		Hint: hint,
 	}
 }
 
@@ -126,7 +127,7 @@ func (s *session) copyBlob(ctx context.Context, r io.Reader, limit int64, done f
 	}
 	if w.size > limit {
 		w.file.Close()
-		return blob{}, tooLong(limit)
+		return blob{}, tooLong(limit, flatten.HintBytes)
 	}
 	return w.finish()
 }

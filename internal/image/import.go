@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/image/layer"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/opencontainers/go-digest"
@@ -138,7 +139,7 @@ func (p *puller) describeLayer(ctx context.Context, b blob) (ocispec.Descriptor,
 	sum := digest.SHA256.Digester()
 	n, err := io.Copy(sum.Hash(), contextReader{ctx, io.LimitReader(r, limit+1)})
 	if err == nil && n > limit {
-		err = tooLong(limit)
+		err = tooLong(limit, flatten.HintBytes)
 	}
 	return desc, sum.Digest(), err
 }

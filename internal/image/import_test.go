@@ -283,11 +283,11 @@ func TestImportsThatFail(t *testing.T) {
 		for _, scheme := range []string{"rootfs:-", "docker-archive:-"} {
 			endless := io.MultiReader(bytes.NewReader(tarOf(t, "a", "b")[:1024]), bytes.NewReader(tarOf(t, "c", noise(20_000))))
 			_, err := s.Pull(t.Context(), scheme, PullOptions{Stdin: endless})
-			wantError(t, err, protocol.KindResourceExhausted, "limit of", "raise the limit")
+			wantError(t, err, protocol.KindResourceExhausted, "limit of", "maxImageBytes")
 			wantNothing(t, s)
 		}
 		bomb := gzipped(t, tarOf(t, "zeros", strings.Repeat("\x00", 1<<20)))
 		_, err := s.Pull(t.Context(), "rootfs:-", PullOptions{Stdin: bytes.NewReader(bomb)})
-		wantError(t, err, protocol.KindResourceExhausted, fmt.Sprintf("limit of %d bytes", 10_000), "raise the limit")
+		wantError(t, err, protocol.KindResourceExhausted, fmt.Sprintf("limit of %d bytes", 10_000), "maxImageBytes")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -126,7 +127,7 @@ func (p *puller) fetch(ctx context.Context, from content) (Image, error) {
 		return Image{}, &protocol.Error{
 			Kind: protocol.KindResourceExhausted,
 			Err:  fmt.Errorf("the image has %d bytes of layers and %d of configuration, more than the limits of %d and %d", doc.size(), doc.Config.Size, limits.Bytes, maxConfigBytes),
-			Hint: "if you trust the image, raise the limit",
+			Hint: flatten.HintBytes,
 		}
 	}
 	if err := p.keep(ctx, append(doc.digests(), digest.FromBytes(manifest))...); err != nil {

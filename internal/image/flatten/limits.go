@@ -48,6 +48,12 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// HintBytes says how the limit of Bytes is raised.
+const HintBytes = "if you trust the image, raise Options.MaxImageBytes, or maxImageBytes in the file of boxlite --config"
+
+// hintFewer is for what has no limit that users could raise.
+const hintFewer = "use an image of fewer and simpler files"
+
 // budget counts what the layers, read at the same time, have used of the limits.
 type budget struct {
 	limits   Limits
@@ -58,22 +64,22 @@ type budget struct {
 }
 
 func (b *budget) addDeclared(n int64) error {
-	return charge(&b.declared, n, b.limits.Bytes, "uncompressed size", "bytes")
+	return charge(&b.declared, n, b.limits.Bytes, "uncompressed size", "bytes", HintBytes)
 }
 
 func (b *budget) addRead(n int64) error {
-	return charge(&b.read, n, b.limits.Bytes, "uncompressed size", "bytes")
+	return charge(&b.read, n, b.limits.Bytes, "uncompressed size", "bytes", HintBytes)
 }
 
 func (b *budget) addEntry() error {
-	return charge(&b.entries, 1, b.limits.Entries, "number of files", "files")
+	return charge(&b.entries, 1, b.limits.Entries, "number of files", "files", hintFewer)
 }
 
 func (b *budget) addMetadata(n int64) error {
-	return charge(&b.metadata, n, b.limits.Metadata, "size of names and attributes", "bytes")
+	return charge(&b.metadata, n, b.limits.Metadata, "size of names and attributes", "bytes", hintFewer)
 }
 
-func charge(used *atomic.Int64, n, limit int64, what, unit string) error {
+func charge(used *atomic.Int64, n, limit int64, what, unit, hint string) error {
 	// The second comparison is for sums that overflow.
 	if total := used.Add(n); total <= limit && total >= 0 && n <= limit {
 		return nil
@@ -81,6 +87,6 @@ func charge(used *atomic.Int64, n, limit int64, what, unit string) error {
 	return &protocol.Error{
 		Kind: protocol.KindResourceExhausted,
 		Err:  fmt.Errorf("the image exceeds the limit on its %s, %d %s", what, limit, unit),
-		Hint: "if you trust the image, raise the limit",
+		Hint: hint,
 	}
 }
