@@ -34,15 +34,11 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	session, err := portal.Server(ctx, port)
+	session, err := portal.Server(ctx, port, protocol.PortAgent)
 	if err != nil {
 		return err
 	}
-	listener, err := session.Listen(protocol.PortAgent)
-	if err != nil {
-		return err
-	}
-	return newServer(ctx).Serve(listener)
+	return newServer(ctx).Serve(session.Listener(protocol.PortAgent))
 }
 
 // newServer returns the gRPC server with the agent's services.

@@ -5,7 +5,7 @@
 // sends a greeting with its protocol version, so that both know the other is
 // there and speaks the same language. After that the host opens streams with
 // [Session.Dial], naming a port, and the guest accepts them from the listener
-// of that port ([Session.Listen]).
+// of that port ([Session.Listener]).
 //
 // The same few bytes that name a port open a stream through a Unix socket:
 // [Forward] joins such a socket to a session, and [DialUnix] is its client.

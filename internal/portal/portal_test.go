@@ -26,7 +26,7 @@ func pair(t *testing.T) (host, guest *portal.Session) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		var err error
-		if guest, err = portal.Server(t.Context(), b); err != nil {
+		if guest, err = portal.Server(t.Context(), b, 7); err != nil {
 			t.Errorf("server: %v", err)
 		}
 	})
@@ -42,10 +42,7 @@ func pair(t *testing.T) (host, guest *portal.Session) {
 // serveEcho sends back what it is sent, on port 7.
 func serveEcho(t *testing.T, guest *portal.Session) {
 	t.Helper()
-	l, err := guest.Listen(7)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := guest.Listener(7)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -173,5 +170,35 @@ func TestGreetingEndsWithContext(t *testing.T) {
 	wg.Wait()
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
+	}
+}
+
+// TestStreamsBeforeTheListener: the host opens streams as soon as it is greeted,
+// which may be before the guest has come to look for its listener.
+func TestStreamsBeforeTheListener(t *testing.T) {
+	host, guest := pair(t)
+	if guest.Listener(8) != nil {
+		t.Error("there is a listener of a port that was not asked for")
+	}
+	conn, err := host.Dial(t.Context(), 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	other, err := host.Dial(t.Context(), 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	// What comes from port 8 is its end, so port 7's stream has been delivered.
+	if n, err := other.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("from a port without listener: %d bytes, %v", n, err)
+	}
+	serveEcho(t, guest)
+	if _, err := conn.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+		t.Errorf("the early stream is lost: %v", err)
 	}
 }

@@ -3,7 +3,6 @@ package portal
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -51,8 +50,9 @@ func Client(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
 }
 
 // Server greets the host over conn and returns the guest's end, which accepts
-// streams at once. The Session owns conn.
-func Server(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
+// streams to ports at once: the host may open one as soon as it is greeted. The
+// Session owns conn.
+func Server(ctx context.Context, conn io.ReadWriteCloser, ports ...uint32) (*Session, error) {
 	if err := greet(ctx, conn); err != nil {
 		_ = conn.Close()
 		return nil, err
@@ -63,6 +63,9 @@ func Server(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
 		return nil, &protocol.Error{Kind: protocol.KindPortal, Op: "open portal", Err: err}
 	}
 	s := &Session{mux: mux, listeners: make(map[uint32]*listener)}
+	for _, port := range ports {
+		s.listeners[port] = &listener{session: s, port: port, streams: make(chan net.Conn), done: make(chan struct{})}
+	}
 	s.accepting.Go(s.accept)
 	return s, nil
 }
@@ -140,23 +143,15 @@ func (s *Session) Dial(ctx context.Context, port uint32) (net.Conn, error) {
 	return stream, nil
 }
 
-// Listen accepts the streams that the other end opens to port. It may be called
-// once per port, on a session made by [Server].
-func (s *Session) Listen(port uint32) (net.Listener, error) {
+// Listener returns what accepts the streams that the other end opens to port, one
+// of those given to [Server]. For any other it is nil.
+func (s *Session) Listener(port uint32) net.Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return nil, net.ErrClosed
+	if l := s.listeners[port]; l != nil {
+		return l
 	}
-	if s.listeners == nil {
-		return nil, errors.New("only the guest's end of a portal can listen")
-	}
-	if s.listeners[port] != nil {
-		return nil, fmt.Errorf("portal port %d is taken", port)
-	}
-	l := &listener{session: s, port: port, streams: make(chan net.Conn), done: make(chan struct{})}
-	s.listeners[port] = l
-	return l, nil
+	return nil
 }
 
 // Done is closed when the session has ended, by Close or because the other end

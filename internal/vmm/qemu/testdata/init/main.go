@@ -36,14 +36,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	session, err := portal.Server(context.Background(), port)
+	session, err := portal.Server(context.Background(), port, 1)
 	if err != nil {
 		return err
 	}
-	listener, err := session.Listen(1)
-	if err != nil {
-		return err
-	}
+	listener := session.Listener(1)
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
