@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
@@ -209,6 +210,11 @@ func (b *Box) running(ctx context.Context) (*run, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	// A box that stands still would let the command wait for ever.
+	if b.rt.boxes.Status(b.config.ID) == box.Paused {
+		record := box.Record{ID: b.config.ID, Config: b.config, State: box.State{Status: box.Paused}}
+		return nil, cannot("use", record, hintPaused(record))
 	}
 	return r, r.awaitReady(ctx)
 }

@@ -252,6 +252,9 @@ func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 		}
 	}
 	l, err := rt.boxes.Lock(ctx, id)
+	if force && errors.Is(err, ErrNotFound) {
+		return nil // it was to be removed when it stopped
+	}
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,8 @@ func (rt *Runtime) start(ctx context.Context, id string, o launch) (*run, error)
 		return rt.connect(ctx, id)
 	case status == box.Starting:
 		return rt.adopt(ctx, l)
+	case status == box.Paused:
+		return nil, cannot("use", l.Record, hintPaused(l.Record))
 	case !status.Startable():
 		return nil, cannot("start", l.Record, "wait until it has stopped")
 	case o.lazy && l.Config.Job() && status != box.Configured:

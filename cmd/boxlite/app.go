@@ -158,16 +158,11 @@ func (a *app) print(err error) {
 	}
 }
 
-// each calls do for all names, and goes on after a failure. What succeeds is
-// printed.
-func (a *app) each(names []string, do func(name string) error) error {
+// eachName calls do for all names, and goes on after a failure.
+func eachName(names []string, do func(name string) error) error {
 	var errs []error
 	for _, name := range names {
-		if err := do(name); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		fmt.Fprintln(a.stdout, name)
+		errs = append(errs, do(name))
 	}
 	return errors.Join(errs...)
 }

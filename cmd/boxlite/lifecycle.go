@@ -27,7 +27,7 @@ the main process as run does: its output and exit code are those of boxlite.`,
 				if len(args) > 1 {
 					return usagef("only one box can be started in the foreground")
 				}
-				return a.startAttached(c.Context(), args[0], interactive)
+				return a.joinMain(c.Context(), args[0], interactive, false)
 			}
 			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
 				box, err := rt.Get(c.Context(), name)
@@ -42,32 +42,6 @@ the main process as run does: its output and exit code are those of boxlite.`,
 	c.Flags().BoolVarP(&interactive, "interactive", "i", false, "as --attach, and pass on standard input, if the box was made with -i")
 	a.traceFlag(c)
 	return c
-}
-
-// startAttached starts a box and stays with its main process.
-func (a *app) startAttached(ctx context.Context, name string, interactive bool) error {
-	rt, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer rt.Close()
-	box, err := rt.Get(ctx, name)
-	if err != nil {
-		return err
-	}
-	info, err := box.Info(ctx)
-	if err != nil {
-		return err
-	}
-	command := box.Attach()
-	command.TTY = info.TTY
-	if interactive && info.Stdin {
-		command.Stdin = a.stdin
-	}
-	if err := a.startForeground(ctx, command); err != nil {
-		return err
-	}
-	return awaitEnd(ctx, box, a.waitForeground(command))
 }
 
 func (a *app) stopCommand() *cobra.Command {
@@ -90,8 +64,55 @@ func (a *app) stopCommand() *cobra.Command {
 			})
 		},
 	}
-	c.Flags().IntVarP(&seconds, "time", "t", 10, "`SECONDS` that processes get to end before they are killed")
+	graceFlag(c, &seconds)
 	return c
+}
+
+func (a *app) restartCommand() *cobra.Command {
+	var seconds int
+	c := &cobra.Command{
+		Use:               "restart BOX...",
+		Short:             "Stop boxes and start them again",
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.boxArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if seconds < 0 {
+				return usagef("--time must not be below 0")
+			}
+			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
+				box, err := rt.Get(c.Context(), name)
+				if err != nil {
+					return err
+				}
+				return box.Restart(c.Context(), time.Duration(seconds)*time.Second)
+			})
+		},
+	}
+	graceFlag(c, &seconds)
+	return c
+}
+
+func graceFlag(c *cobra.Command, seconds *int) {
+	c.Flags().IntVarP(seconds, "time", "t", 10, "`SECONDS` that processes get to end before they are killed")
+}
+
+// changeCommand returns a command that does one thing with each box.
+func (a *app) changeCommand(verb, short string, do func(*boxlite.Box, context.Context) error) *cobra.Command {
+	return &cobra.Command{
+		Use:               verb + " BOX...",
+		Short:             short,
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.boxArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
+				box, err := rt.Get(c.Context(), name)
+				if err != nil {
+					return err
+				}
+				return do(box, c.Context())
+			})
+		},
+	}
 }
 
 func (a *app) removeCommand() *cobra.Command {
@@ -160,5 +181,11 @@ func (a *app) eachBox(names []string, do func(rt *boxlite.Runtime, name string) 
 		return err
 	}
 	defer rt.Close()
-	return a.each(names, func(name string) error { return do(rt, name) })
+	return eachName(names, func(name string) error {
+		err := do(rt, name)
+		if err == nil {
+			fmt.Fprintln(a.stdout, name)
+		}
+		return err
+	})
 }

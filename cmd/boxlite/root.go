@@ -31,7 +31,8 @@ without root. A box keeps its files across stop and start.`,
 		&cobra.Group{ID: "host", Title: "This host:"},
 	)
 	a.add(root, "boxes",
-		a.runCommand(), a.createCommand(), a.startCommand(), a.stopCommand(), a.execCommand(),
+		a.runCommand(), a.createCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
+		a.killCommand(), a.pauseCommand(), a.resumeCommand(), a.execCommand(), a.attachCommand(), a.waitCommand(),
 		a.listCommand(), a.inspectCommand(), a.logsCommand(), a.removeCommand())
 	a.add(root, "images", a.pullCommand(), a.imagesCommand(), a.removeImageCommand())
 	a.add(root, "host", a.infoCommand(), a.versionCommand())

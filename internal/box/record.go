@@ -65,6 +65,13 @@ func (s *Store) state(id string) (State, error) {
 	return state, nil
 }
 
+// Status returns what a box's record says that it is, without a look at whether
+// that is still so. A record that can't be read says Unknown.
+func (s *Store) Status(id string) Status {
+	state, _ := s.state(id) // Unknown says enough
+	return state.Status
+}
+
 // read returns a box's record as it is on disk.
 func (s *Store) read(id string) (Record, error) {
 	if _, err := os.Lstat(s.Dir(id)); err != nil {

@@ -125,6 +125,18 @@ func (c *Client) Status(ctx context.Context) (*boxlitev1.StatusResponse, error) 
 	return response, protocol.FromStatus(err)
 }
 
+// Pause stops the machine's CPUs, until Resume.
+func (c *Client) Pause(ctx context.Context) error {
+	_, err := boxlitev1.NewShimClient(c.control).Pause(ctx, &boxlitev1.PauseRequest{})
+	return protocol.FromStatus(err)
+}
+
+// Resume lets the machine go on, with its clock set to the host's.
+func (c *Client) Resume(ctx context.Context) error {
+	_, err := boxlitev1.NewShimClient(c.control).Resume(ctx, &boxlitev1.ResumeRequest{})
+	return protocol.FromStatus(err)
+}
+
 // Stop ends the box and returns how the run ended, when all is over. Processes
 // get grace to end after their stop signal; force ends the machine at once, and
 // what the guest has not yet written is lost.

@@ -31,6 +31,8 @@ type process struct {
 
 	control, streams *net.UnixListener
 
+	pausing sync.Mutex // held while the machine is paused or resumed, and by its end
+
 	mu      sync.Mutex
 	stage   string
 	stages  []*boxlitev1.Stage
@@ -75,7 +77,8 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 func (p *process) run(ctx context.Context) {
 	server := grpc.NewServer()
 	boxlitev1.RegisterShimServer(server, &service{process: p})
-	go func() { _ = server.Serve(p.control) }() // ends with GracefulStop
+	control := &unusedConns{Listener: p.control}
+	go func() { _ = server.Serve(control) }() // ends with GracefulStop
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -97,8 +100,9 @@ func (p *process) run(ctx context.Context) {
 		p.log.Error("write the exit record", "error", err)
 	}
 	close(p.ended)
-	// Answers under way are finished; one who holds a connection without using it
-	// is not waited for.
+	// Answers under way are finished. One who holds a connection without using it
+	// is not waited for, nor one who does not take an answer.
+	control.closeUnused()
 	late := time.AfterFunc(time.Second, server.Stop)
 	server.GracefulStop()
 	late.Stop()
@@ -299,7 +303,13 @@ func (p *process) finish(record *boxlitev1.ExitRecord, grace time.Duration, forc
 
 // shutDown ends the guest and then the machine.
 func (p *process) shutDown(ctx context.Context) {
+	// A paused guest can't shut down. Nobody pauses it any more.
+	p.pausing.Lock()
+	defer p.pausing.Unlock()
 	if p.guest != nil && !p.force {
+		if err := p.machine.Resume(ctx); err != nil {
+			p.log.Error("resume the machine", "error", err)
+		}
 		if p.grace >= 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, p.grace+shutdownMargin)

@@ -42,6 +42,20 @@ func (s *service) Status(context.Context, *boxlitev1.StatusRequest) (*boxlitev1.
 	return response, nil
 }
 
+func (s *service) Pause(ctx context.Context, _ *boxlitev1.PauseRequest) (*boxlitev1.PauseResponse, error) {
+	if err := s.process.pause(ctx); err != nil {
+		return nil, protocol.ToStatus(err)
+	}
+	return &boxlitev1.PauseResponse{}, nil
+}
+
+func (s *service) Resume(ctx context.Context, _ *boxlitev1.ResumeRequest) (*boxlitev1.ResumeResponse, error) {
+	if err := s.process.resume(ctx); err != nil {
+		return nil, protocol.ToStatus(err)
+	}
+	return &boxlitev1.ResumeResponse{}, nil
+}
+
 func (s *service) Stop(_ context.Context, r *boxlitev1.StopRequest) (*boxlitev1.StopResponse, error) {
 	reason := ReasonStopped
 	if r.GetForce() {

@@ -35,6 +35,10 @@ type Machine interface {
 	// Wait blocks until the machine has ended and nothing of it is left, and
 	// says how. Every call returns the same.
 	Wait() Outcome
+	// Pause stops all virtual CPUs; Resume lets them go on. Either does nothing
+	// to a machine that is so already.
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
 	// Kill ends the machine at once. Wait returns soon after.
 	Kill() error
 }

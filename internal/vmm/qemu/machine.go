@@ -20,6 +20,7 @@ type machine struct {
 	process *process
 	console *console
 	agent   *agent
+	control *qmp.Client
 	killed  atomic.Bool
 
 	mu    sync.Mutex
@@ -63,7 +64,8 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability) (_ vmm.Machine,
 	}
 	go m.console.copy(r.output)
 	m.agent = greet(r.portal, m.process.exited)
-	go m.supervise(control)
+	m.control = control
+	go m.supervise()
 	return m, nil
 }
 
@@ -77,10 +79,10 @@ func (m *machine) handle(e qmp.Event) {
 }
 
 // supervise waits for the end, and for all that belongs to the machine.
-func (m *machine) supervise(control *qmp.Client) {
+func (m *machine) supervise() {
 	<-m.process.exited
-	<-control.Done()
-	_ = control.Close()
+	<-m.control.Done()
+	_ = m.control.Close()
 	<-m.console.done
 	m.agent.close()
 	m.mu.Lock()
@@ -102,6 +104,30 @@ func (m *machine) PID() int { return m.process.cmd.Process.Pid }
 func (m *machine) Wait() vmm.Outcome {
 	<-m.done
 	return m.outcome
+}
+
+// Pause stops the virtual CPUs, and all that the devices do.
+func (m *machine) Pause(ctx context.Context) error {
+	return m.execute(ctx, "pause the machine", "stop")
+}
+
+// Resume lets a paused machine go on.
+func (m *machine) Resume(ctx context.Context) error {
+	return m.execute(ctx, "resume the machine", "cont")
+}
+
+// execute has QEMU execute a command that has neither arguments nor an answer.
+func (m *machine) execute(ctx context.Context, op, command string) error {
+	err := m.control.Execute(ctx, command, nil, nil)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	select {
+	case <-m.process.exited:
+		return errEnded
+	default:
+		return &protocol.Error{Kind: protocol.KindEngine, Op: op, Err: err}
+	}
 }
 
 // Kill ends the machine at once.

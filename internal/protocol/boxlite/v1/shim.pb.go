@@ -260,6 +260,150 @@ func (x *StatusResponse) GetVmmPid() uint32 {
 	return 0
 }
 
+type PauseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseRequest) Reset() {
+	*x = PauseRequest{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseRequest) ProtoMessage() {}
+
+func (x *PauseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
+func (*PauseRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{5}
+}
+
+type PauseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PauseResponse) Reset() {
+	*x = PauseResponse{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PauseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PauseResponse) ProtoMessage() {}
+
+func (x *PauseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
+func (*PauseResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{6}
+}
+
+type ResumeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeRequest) Reset() {
+	*x = ResumeRequest{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeRequest) ProtoMessage() {}
+
+func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
+func (*ResumeRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{7}
+}
+
+type ResumeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResumeResponse) Reset() {
+	*x = ResumeResponse{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResumeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResumeResponse) ProtoMessage() {}
+
+func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
+func (*ResumeResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{8}
+}
+
 type StopRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	GraceMillis uint32                 `protobuf:"varint,1,opt,name=grace_millis,json=graceMillis,proto3" json:"grace_millis,omitempty"`
@@ -271,7 +415,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_boxlite_v1_shim_proto_msgTypes[5]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +427,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_shim_proto_msgTypes[5]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +440,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{5}
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StopRequest) GetGraceMillis() uint32 {
@@ -322,7 +466,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_boxlite_v1_shim_proto_msgTypes[6]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -334,7 +478,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_shim_proto_msgTypes[6]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -347,7 +491,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{6}
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StopResponse) GetExit() *ExitRecord {
@@ -372,7 +516,7 @@ type ExitRecord struct {
 
 func (x *ExitRecord) Reset() {
 	*x = ExitRecord{}
-	mi := &file_boxlite_v1_shim_proto_msgTypes[7]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -384,7 +528,7 @@ func (x *ExitRecord) String() string {
 func (*ExitRecord) ProtoMessage() {}
 
 func (x *ExitRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_shim_proto_msgTypes[7]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -397,7 +541,7 @@ func (x *ExitRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitRecord.ProtoReflect.Descriptor instead.
 func (*ExitRecord) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{7}
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExitRecord) GetReason() string {
@@ -445,7 +589,11 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\rStatusRequest\"?\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x17\n" +
-	"\avmm_pid\x18\x02 \x01(\rR\x06vmmPid\"F\n" +
+	"\avmm_pid\x18\x02 \x01(\rR\x06vmmPid\"\x0e\n" +
+	"\fPauseRequest\"\x0f\n" +
+	"\rPauseResponse\"\x0f\n" +
+	"\rResumeRequest\"\x10\n" +
+	"\x0eResumeResponse\"F\n" +
 	"\vStopRequest\x12!\n" +
 	"\fgrace_millis\x18\x01 \x01(\rR\vgraceMillis\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\":\n" +
@@ -457,10 +605,12 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\x06status\x18\x02 \x01(\v2\x16.boxlite.v1.ExitStatusR\x06status\x12-\n" +
 	"\x05error\x18\x03 \x01(\v2\x17.boxlite.v1.ErrorDetailR\x05error\x12\x1d\n" +
 	"\n" +
-	"unix_nanos\x18\x04 \x01(\x03R\tunixNanos2\xc0\x01\n" +
+	"unix_nanos\x18\x04 \x01(\x03R\tunixNanos2\xbf\x02\n" +
 	"\x04Shim\x12<\n" +
 	"\x05Ready\x12\x18.boxlite.v1.ReadyRequest\x1a\x19.boxlite.v1.ReadyResponse\x12?\n" +
-	"\x06Status\x12\x19.boxlite.v1.StatusRequest\x1a\x1a.boxlite.v1.StatusResponse\x129\n" +
+	"\x06Status\x12\x19.boxlite.v1.StatusRequest\x1a\x1a.boxlite.v1.StatusResponse\x12<\n" +
+	"\x05Pause\x12\x18.boxlite.v1.PauseRequest\x1a\x19.boxlite.v1.PauseResponse\x12?\n" +
+	"\x06Resume\x12\x19.boxlite.v1.ResumeRequest\x1a\x1a.boxlite.v1.ResumeResponse\x129\n" +
 	"\x04Stop\x12\x17.boxlite.v1.StopRequest\x1a\x18.boxlite.v1.StopResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
 
 var (
@@ -475,35 +625,43 @@ func file_boxlite_v1_shim_proto_rawDescGZIP() []byte {
 	return file_boxlite_v1_shim_proto_rawDescData
 }
 
-var file_boxlite_v1_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_boxlite_v1_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_boxlite_v1_shim_proto_goTypes = []any{
 	(*ReadyRequest)(nil),   // 0: boxlite.v1.ReadyRequest
 	(*ReadyResponse)(nil),  // 1: boxlite.v1.ReadyResponse
 	(*Stage)(nil),          // 2: boxlite.v1.Stage
 	(*StatusRequest)(nil),  // 3: boxlite.v1.StatusRequest
 	(*StatusResponse)(nil), // 4: boxlite.v1.StatusResponse
-	(*StopRequest)(nil),    // 5: boxlite.v1.StopRequest
-	(*StopResponse)(nil),   // 6: boxlite.v1.StopResponse
-	(*ExitRecord)(nil),     // 7: boxlite.v1.ExitRecord
-	(*ExitStatus)(nil),     // 8: boxlite.v1.ExitStatus
-	(*ErrorDetail)(nil),    // 9: boxlite.v1.ErrorDetail
+	(*PauseRequest)(nil),   // 5: boxlite.v1.PauseRequest
+	(*PauseResponse)(nil),  // 6: boxlite.v1.PauseResponse
+	(*ResumeRequest)(nil),  // 7: boxlite.v1.ResumeRequest
+	(*ResumeResponse)(nil), // 8: boxlite.v1.ResumeResponse
+	(*StopRequest)(nil),    // 9: boxlite.v1.StopRequest
+	(*StopResponse)(nil),   // 10: boxlite.v1.StopResponse
+	(*ExitRecord)(nil),     // 11: boxlite.v1.ExitRecord
+	(*ExitStatus)(nil),     // 12: boxlite.v1.ExitStatus
+	(*ErrorDetail)(nil),    // 13: boxlite.v1.ErrorDetail
 }
 var file_boxlite_v1_shim_proto_depIdxs = []int32{
-	2, // 0: boxlite.v1.ReadyResponse.stages:type_name -> boxlite.v1.Stage
-	7, // 1: boxlite.v1.StopResponse.exit:type_name -> boxlite.v1.ExitRecord
-	8, // 2: boxlite.v1.ExitRecord.status:type_name -> boxlite.v1.ExitStatus
-	9, // 3: boxlite.v1.ExitRecord.error:type_name -> boxlite.v1.ErrorDetail
-	0, // 4: boxlite.v1.Shim.Ready:input_type -> boxlite.v1.ReadyRequest
-	3, // 5: boxlite.v1.Shim.Status:input_type -> boxlite.v1.StatusRequest
-	5, // 6: boxlite.v1.Shim.Stop:input_type -> boxlite.v1.StopRequest
-	1, // 7: boxlite.v1.Shim.Ready:output_type -> boxlite.v1.ReadyResponse
-	4, // 8: boxlite.v1.Shim.Status:output_type -> boxlite.v1.StatusResponse
-	6, // 9: boxlite.v1.Shim.Stop:output_type -> boxlite.v1.StopResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	2,  // 0: boxlite.v1.ReadyResponse.stages:type_name -> boxlite.v1.Stage
+	11, // 1: boxlite.v1.StopResponse.exit:type_name -> boxlite.v1.ExitRecord
+	12, // 2: boxlite.v1.ExitRecord.status:type_name -> boxlite.v1.ExitStatus
+	13, // 3: boxlite.v1.ExitRecord.error:type_name -> boxlite.v1.ErrorDetail
+	0,  // 4: boxlite.v1.Shim.Ready:input_type -> boxlite.v1.ReadyRequest
+	3,  // 5: boxlite.v1.Shim.Status:input_type -> boxlite.v1.StatusRequest
+	5,  // 6: boxlite.v1.Shim.Pause:input_type -> boxlite.v1.PauseRequest
+	7,  // 7: boxlite.v1.Shim.Resume:input_type -> boxlite.v1.ResumeRequest
+	9,  // 8: boxlite.v1.Shim.Stop:input_type -> boxlite.v1.StopRequest
+	1,  // 9: boxlite.v1.Shim.Ready:output_type -> boxlite.v1.ReadyResponse
+	4,  // 10: boxlite.v1.Shim.Status:output_type -> boxlite.v1.StatusResponse
+	6,  // 11: boxlite.v1.Shim.Pause:output_type -> boxlite.v1.PauseResponse
+	8,  // 12: boxlite.v1.Shim.Resume:output_type -> boxlite.v1.ResumeResponse
+	10, // 13: boxlite.v1.Shim.Stop:output_type -> boxlite.v1.StopResponse
+	9,  // [9:14] is the sub-list for method output_type
+	4,  // [4:9] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_boxlite_v1_shim_proto_init() }
@@ -519,7 +677,7 @@ func file_boxlite_v1_shim_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_shim_proto_rawDesc), len(file_boxlite_v1_shim_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,52 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+// pause stops the machine's CPUs. While the box starts or ends, they are needed.
+func (p *process) pause(ctx context.Context) error {
+	p.pausing.Lock()
+	defer p.pausing.Unlock()
+	if err := p.running("pause the box"); err != nil {
+		return err
+	}
+	return p.machine.Pause(ctx)
+}
+
+// resume lets the machine go on. Its clock has stood still, so it is set first
+// of all.
+func (p *process) resume(ctx context.Context) error {
+	p.pausing.Lock()
+	defer p.pausing.Unlock()
+	if err := p.running("resume the box"); err != nil {
+		return err
+	}
+	if err := p.machine.Resume(ctx); err != nil {
+		return err
+	}
+	_, err := boxlitev1.NewGuestClient(p.guest).SetTime(ctx, &boxlitev1.SetTimeRequest{UnixNanos: time.Now().UnixNano()})
+	return protocol.FromStatus(err)
+}
+
+// running returns an error unless the box has started and is not to end.
+func (p *process) running(op string) error {
+	select {
+	case <-p.end:
+	case <-p.ready:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.err == nil {
+			return nil
+		}
+	default:
+	}
+	return &protocol.Error{
+		Kind: protocol.KindInvalidState, Op: op, Box: p.spec.BoxID, Err: errors.New("it is starting or ending"),
+	}
+}
