@@ -34,6 +34,9 @@ type Options struct {
 	// together. Larger ones are refused with an error of kind
 	// [ErrResourceExhausted]. 0 means 64 GiB.
 	MaxImageBytes int64
+	// StartTimeout is how long a box may take to start, once its image is there,
+	// before it counts as failed. 0 means two minutes.
+	StartTimeout time.Duration
 	// Detach lets every box that this Runtime starts run on after it, whatever
 	// its BoxSpec.Detach says.
 	Detach bool

@@ -1,6 +1,7 @@
 package boxlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,11 @@ const (
 
 // abortTimeout bounds the end of a box that failed to start.
 const abortTimeout = 10 * time.Second
+
+// defaultStartTimeout is long enough for an emulated guest on a busy host.
+const defaultStartTimeout = 2 * time.Minute
+
+var errStartTimeout = errors.New("the box took too long to start")
 
 // launch says how a box is to be started.
 type launch struct {
@@ -161,15 +167,24 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	spec.WaitForAttach = o.begin != nil
 
 	began := time.Now()
-	client, err := shim.Start(ctx, rt.options.ShimPath, spec)
+	limit := cmp.Or(rt.options.StartTimeout, defaultStartTimeout)
+	startCtx, cancel := context.WithTimeoutCause(ctx, limit, errStartTimeout)
+	defer cancel()
+	client, err := shim.Start(startCtx, rt.options.ShimPath, spec)
+	if errors.Is(err, errStartTimeout) {
+		return nil, tooSlow(l, "shim", limit)
+	}
 	if err != nil {
 		return nil, err
 	}
 	p.stages = append(p.stages, box.Stage{Name: "shim", Nanos: time.Since(began)})
 	r := &run{client: client, attached: !spec.Detached, ended: make(chan struct{})}
-	ready, err := client.Ready(ctx)
+	ready, err := client.Ready(startCtx)
 	if err == nil && o.begin != nil {
-		err = o.begin(ctx, r)
+		err = o.begin(startCtx, r)
+	}
+	if err != nil && errors.Is(context.Cause(startCtx), errStartTimeout) {
+		err = tooSlow(l, stageOf(client), limit)
 	}
 	if err == nil {
 		state := l.State
@@ -195,6 +210,27 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		rt.options.OnStart(rt.info(l.Record))
 	}
 	return r, nil
+}
+
+// stageOf asks a shim how far it has come.
+func stageOf(client *shim.Client) string {
+	ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
+	defer cancel()
+	status, err := client.Status(ctx)
+	if err != nil {
+		return "shim"
+	}
+	return status.GetStage()
+}
+
+// tooSlow says at which stage a start has spent all its time.
+func tooSlow(l *box.Locked, stage string, limit time.Duration) error {
+	return &Error{
+		Kind: ErrTimeout, Op: "start the box, stage " + stage, Box: l.Config.Label(),
+		Err: fmt.Errorf("it has not come up within %v", limit),
+		Hint: "the guest's console may tell why: boxlite logs --console " + l.Config.Label() +
+			"; on a busy host, raise Options.StartTimeout",
+	}
 }
 
 // abort ends a box that failed to start, so that nothing of it runs on.

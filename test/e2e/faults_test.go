@@ -1,0 +1,128 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/internal/shim"
+)
+
+// processesOf returns the processes of a box that runs: its shim and its VMM.
+func processesOf(t *testing.T, dir string) (shimPID, vmmPID int) {
+	t.Helper()
+	shimPID, err := shim.PID(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := shim.Connect(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	status, err := client.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shimPID, int(status.GetVmmPid())
+}
+
+// TestKilledProcesses kills what holds a box. Nothing of it stays, the box says
+// what happened, what its commands had synced is there, and it starts again.
+func TestKilledProcesses(t *testing.T) {
+	needMachine(t)
+	for name, test := range map[string]struct {
+		victim func(shimPID, vmmPID int) int
+		reason string
+	}{
+		"shim": {func(shimPID, _ int) int { return shimPID }, "lost"},
+		"vmm":  {func(_, vmmPID int) int { return vmmPID }, "vmm"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rt := openRuntime(t, boxlite.Options{})
+			box := newBox(t, rt, boxlite.BoxSpec{Detach: true})
+			if err := box.Command("sh", "-c", "echo kept > /root/file; sync").Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			waiting := box.Command("sleep", "1000")
+			if err := waiting.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			before, err := box.Info(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Kill(test.victim(processesOf(t, before.HostDir)), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			if err := waiting.Wait(); !errors.Is(err, boxlite.ErrStopped) && !errors.Is(err, boxlite.ErrEngine) {
+				t.Errorf("a command in it: %v", err)
+			}
+			exit, err := box.Wait(t.Context())
+			if exit.Reason != test.reason || err == nil {
+				t.Errorf("got %+v, %v", exit, err)
+			}
+			info, err := box.Info(t.Context())
+			if err != nil || info.Status != boxlite.StatusStopped || info.Error == "" {
+				t.Errorf("got %+v, %v", info, err)
+			}
+			if out, err := box.Command("cat", "/root/file").Output(t.Context()); err != nil || string(out) != "kept\n" {
+				t.Errorf("got %q, %v", out, err)
+			}
+			if err := box.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			noProcesses(t, info.HostDir)
+		})
+	}
+}
+
+// TestManyStartsAtOnce starts boxes from several Runtimes of one home at the same
+// time (microsandbox#1041: half of concurrent boots failed).
+func TestManyStartsAtOnce(t *testing.T) {
+	needMachine(t)
+	const runtimes, boxes = 5, 20
+	home := t.TempDir()
+	var wg sync.WaitGroup
+	for range runtimes {
+		rt := openRuntime(t, boxlite.Options{Home: home})
+		for range boxes / runtimes {
+			wg.Go(func() {
+				box, err := rt.Create(t.Context(), boxlite.BoxSpec{MemoryMiB: 128})
+				if err == nil {
+					err = box.Command("true").Run(t.Context())
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	rt := openRuntime(t, boxlite.Options{Home: home})
+	list, err := rt.List(t.Context())
+	if err != nil || len(list) != boxes {
+		t.Fatalf("%d boxes, %v", len(list), err)
+	}
+	for _, info := range list {
+		if info.Status != boxlite.StatusRunning {
+			t.Errorf("%s is %s: %s", info.ID, info.Status, info.Error)
+		}
+		wg.Go(func() {
+			if err := rt.Remove(context.Background(), info.ID, true); err != nil {
+				t.Error(err)
+			}
+			noProcesses(t, info.HostDir)
+		})
+	}
+	wg.Wait()
+	if left, err := os.ReadDir(filepath.Join(home, "boxes")); err != nil || len(left) != 1 { // .lock
+		t.Errorf("left in the home: %v, %v", left, err)
+	}
+}

@@ -1,0 +1,90 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/internal/assets"
+)
+
+// silent is an agent that never says anything.
+const silent = `package main
+
+import "syscall"
+
+func main() {
+	for {
+		_ = syscall.Pause()
+	}
+}
+`
+
+// TestSilentAgent: a start ends, whatever the guest does.
+func TestSilentAgent(t *testing.T) {
+	needMachine(t)
+	t.Parallel()
+	home := t.TempDir()
+	boot, err := assets.Unpack(filepath.Join(home, "init/rootfs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaceAgent(t, boot.Initrd, silent)
+	rt := openRuntime(t, boxlite.Options{Home: home, StartTimeout: 4 * time.Second})
+	box := newBox(t, rt, boxlite.BoxSpec{})
+	err = box.Start(t.Context())
+	if !errors.Is(err, boxlite.ErrTimeout) || !strings.Contains(err.Error(), ", stage ") || boxlite.HintOf(err) == "" {
+		t.Errorf("got %v", err)
+	}
+	info, err := box.Info(t.Context())
+	if err != nil || info.Status != boxlite.StatusFailed || info.Error == "" {
+		t.Errorf("got %+v, %v", info, err)
+	}
+	noProcesses(t, info.HostDir)
+}
+
+// replaceAgent makes a program the agent in an initrd, which keeps its size.
+func replaceAgent(t *testing.T, initrd, source string) {
+	t.Helper()
+	dir := t.TempDir()
+	main, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "agent")
+	if err := os.WriteFile(main, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, main)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	content, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	err = assets.WriteInitrd(&b, int64(len(content)), func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(initrd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(initrd, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	whole := make([]byte, info.Size()) // zeros at the end mean nothing to the kernel
+	copy(whole, b.Bytes())
+	if err := os.WriteFile(initrd, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
