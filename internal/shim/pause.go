@@ -3,10 +3,8 @@ package shim
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
-	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
 // pause stops the machine's CPUs. While the box starts or ends, they are needed.
@@ -16,7 +14,11 @@ func (p *process) pause(ctx context.Context) error {
 	if err := p.running("pause the box"); err != nil {
 		return err
 	}
-	return p.machine.Pause(ctx)
+	if err := p.machine.Pause(ctx); err != nil {
+		return err
+	}
+	p.paused = true
+	return nil
 }
 
 // resume lets the machine go on. Its clock has stood still, so it is set first
@@ -30,8 +32,8 @@ func (p *process) resume(ctx context.Context) error {
 	if err := p.machine.Resume(ctx); err != nil {
 		return err
 	}
-	_, err := boxlitev1.NewGuestClient(p.guest).SetTime(ctx, &boxlitev1.SetTimeRequest{UnixNanos: time.Now().UnixNano()})
-	return protocol.FromStatus(err)
+	p.paused = false
+	return p.setTime(ctx)
 }
 
 // running returns an error unless the box has started and is not to end.

@@ -32,6 +32,7 @@ type process struct {
 	control, streams *net.UnixListener
 
 	pausing sync.Mutex // held while the machine is paused or resumed, and by its end
+	paused  bool       // guarded by pausing
 
 	mu      sync.Mutex
 	stage   string
@@ -91,6 +92,7 @@ func (p *process) run(ctx context.Context) {
 		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: protocol.ToDetail(err)}, 0, true)
 	} else {
 		go p.watchMachine()
+		go p.keepTime(ctx)
 	}
 	close(p.ready)
 

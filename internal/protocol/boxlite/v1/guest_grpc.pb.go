@@ -36,7 +36,8 @@ type GuestClient interface {
 	Init(ctx context.Context, in *GuestInitRequest, opts ...grpc.CallOption) (*GuestInitResponse, error)
 	// Ping answers as soon as the agent runs.
 	Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingResponse, error)
-	// SetTime steps the guest's clock.
+	// SetTime steps the guest's clock, if it is wrong by more than 20 ms: a step
+	// disturbs more than a smaller error.
 	SetTime(ctx context.Context, in *SetTimeRequest, opts ...grpc.CallOption) (*SetTimeResponse, error)
 	// Shutdown ends all processes, writes everything to the disks and unmounts
 	// them. After its answer nothing more is written.
@@ -102,7 +103,8 @@ type GuestServer interface {
 	Init(context.Context, *GuestInitRequest) (*GuestInitResponse, error)
 	// Ping answers as soon as the agent runs.
 	Ping(context.Context, *PingRequest) (*PingResponse, error)
-	// SetTime steps the guest's clock.
+	// SetTime steps the guest's clock, if it is wrong by more than 20 ms: a step
+	// disturbs more than a smaller error.
 	SetTime(context.Context, *SetTimeRequest) (*SetTimeResponse, error)
 	// Shutdown ends all processes, writes everything to the disks and unmounts
 	// them. After its answer nothing more is written.
