@@ -29,13 +29,7 @@ the main process as run does: its output and exit code are those of boxlite.`,
 				}
 				return a.joinMain(c.Context(), args[0], interactive, false)
 			}
-			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
-				box, err := rt.Get(c.Context(), name)
-				if err != nil {
-					return err
-				}
-				return box.Start(c.Context())
-			})
+			return a.eachBox(c.Context(), args, (*boxlite.Box).Start)
 		},
 	}
 	c.Flags().BoolVarP(&attach, "attach", "a", false, "stay with the main process until it ends")
@@ -45,55 +39,42 @@ the main process as run does: its output and exit code are those of boxlite.`,
 }
 
 func (a *app) stopCommand() *cobra.Command {
-	var seconds int
-	c := &cobra.Command{
-		Use:               "stop BOX...",
-		Short:             "Stop boxes; their files stay",
-		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: a.boxArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			if seconds < 0 {
-				return usagef("--time must not be below 0")
-			}
-			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
-				box, err := rt.Get(c.Context(), name)
-				if err != nil {
-					return err
-				}
-				return box.StopWithin(c.Context(), time.Duration(seconds)*time.Second)
-			})
-		},
-	}
-	graceFlag(c, &seconds)
-	return c
+	return a.graceCommand("stop", "Stop boxes; their files stay", (*boxlite.Box).StopWithin)
 }
 
 func (a *app) restartCommand() *cobra.Command {
+	return a.graceCommand("restart", "Stop boxes and start them again", (*boxlite.Box).Restart)
+}
+
+// graceCommand returns a command that gives processes time to end.
+func (a *app) graceCommand(verb, short string, do func(*boxlite.Box, context.Context, time.Duration) error) *cobra.Command {
 	var seconds int
 	c := &cobra.Command{
-		Use:               "restart BOX...",
-		Short:             "Stop boxes and start them again",
+		Use:               verb + " [flags] BOX...",
+		Short:             short,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.boxArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if seconds < 0 {
 				return usagef("--time must not be below 0")
 			}
-			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
-				box, err := rt.Get(c.Context(), name)
-				if err != nil {
-					return err
-				}
-				return box.Restart(c.Context(), time.Duration(seconds)*time.Second)
+			return a.eachBox(c.Context(), args, func(box *boxlite.Box, ctx context.Context) error {
+				return do(box, ctx, time.Duration(seconds)*time.Second)
 			})
 		},
 	}
-	graceFlag(c, &seconds)
+	c.Flags().IntVarP(&seconds, "time", "t", 10, "`SECONDS` that processes get to end before they are killed")
 	return c
 }
 
-func graceFlag(c *cobra.Command, seconds *int) {
-	c.Flags().IntVarP(seconds, "time", "t", 10, "`SECONDS` that processes get to end before they are killed")
+func (a *app) pauseCommand() *cobra.Command {
+	return a.changeCommand("pause", "Make boxes stand still, with all that is in their memory", (*boxlite.Box).Pause)
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	c := a.changeCommand("resume", "Let paused boxes go on", (*boxlite.Box).Resume)
+	c.Aliases = []string{"unpause"}
+	return c
 }
 
 // changeCommand returns a command that does one thing with each box.
@@ -104,13 +85,7 @@ func (a *app) changeCommand(verb, short string, do func(*boxlite.Box, context.Co
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.boxArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
-				box, err := rt.Get(c.Context(), name)
-				if err != nil {
-					return err
-				}
-				return do(box, c.Context())
-			})
+			return a.eachBox(c.Context(), args, do)
 		},
 	}
 }
@@ -135,7 +110,7 @@ func (a *app) removeCommand() *cobra.Command {
 					return err
 				}
 			}
-			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
+			return a.eachNamed(args, func(rt *boxlite.Runtime, name string) error {
 				return rt.Remove(c.Context(), name, force)
 			})
 		},
@@ -174,8 +149,19 @@ func (a *app) allBoxes(c *cobra.Command, force bool) ([]string, error) {
 	return ids, nil
 }
 
-// eachBox calls do for each name and prints the names of those it succeeds with.
-func (a *app) eachBox(names []string, do func(rt *boxlite.Runtime, name string) error) error {
+// eachBox calls do for each box and prints the names of those it succeeds with.
+func (a *app) eachBox(ctx context.Context, names []string, do func(*boxlite.Box, context.Context) error) error {
+	return a.eachNamed(names, func(rt *boxlite.Runtime, name string) error {
+		box, err := rt.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		return do(box, ctx)
+	})
+}
+
+// eachNamed calls do for each name and prints those it succeeds with.
+func (a *app) eachNamed(names []string, do func(rt *boxlite.Runtime, name string) error) error {
 	rt, err := a.open()
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,28 +20,14 @@ the main process and nothing else.`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.boxArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.eachBox(args, func(rt *boxlite.Runtime, name string) error {
-				box, err := rt.Get(c.Context(), name)
-				if err != nil {
-					return err
-				}
+			return a.eachBox(c.Context(), args, func(box *boxlite.Box, ctx context.Context) error {
 				if name := strings.TrimPrefix(strings.ToUpper(signal), "SIG"); name != "KILL" && name != "9" {
-					return box.Signal(c.Context(), signal)
+					return box.Signal(ctx, signal)
 				}
-				return box.Kill(c.Context())
+				return box.Kill(ctx)
 			})
 		},
 	}
 	c.Flags().StringVarP(&signal, "signal", "s", "KILL", "`SIGNAL` to send, by name or number")
-	return c
-}
-
-func (a *app) pauseCommand() *cobra.Command {
-	return a.changeCommand("pause", "Make boxes stand still, with all that is in their memory", (*boxlite.Box).Pause)
-}
-
-func (a *app) resumeCommand() *cobra.Command {
-	c := a.changeCommand("resume", "Let paused boxes go on", (*boxlite.Box).Resume)
-	c.Aliases = []string{"unpause"}
 	return c
 }
