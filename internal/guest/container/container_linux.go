@@ -3,11 +3,9 @@ package container
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -56,6 +54,7 @@ type Container struct {
 	programs chan *program
 	starting chan struct{} // a place for each process that has yet to execute
 	children sync.WaitGroup
+	users    userCache
 
 	mu     sync.RWMutex // held for reading while a process is started
 	killed bool
@@ -75,6 +74,7 @@ func New(ctx context.Context, config Config) (*Container, error) {
 	c := &Container{
 		config: config, programs: make(chan *program),
 		starting: make(chan struct{}, maxStarting),
+		users:    userCache{settled: settled},
 	}
 	if err := c.start(); err != nil {
 		c.Kill()
@@ -112,28 +112,6 @@ func (c *Container) openFiles() (err error) {
 	}
 	c.pts, err = c.open("/dev/pts", unix.O_DIRECTORY|unix.O_PATH)
 	return err
-}
-
-// openRegular opens a regular file of the container for reading. One that isn't
-// there is empty.
-func (c *Container) openRegular(name string) (io.ReadCloser, error) {
-	path, err := c.open(name, unix.O_PATH)
-	if errors.Is(err, unix.ENOENT) {
-		return io.NopCloser(strings.NewReader("")), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer path.Close()
-	// Only now is it known that to open it has no effect and doesn't block.
-	var stat unix.Stat_t
-	if err := unix.Fstat(int(path.Fd()), &stat); err != nil {
-		return nil, &os.PathError{Op: "stat", Path: name, Err: err}
-	}
-	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
-		return nil, &os.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
-	}
-	return os.Open("/proc/self/fd/" + strconv.Itoa(int(path.Fd())))
 }
 
 // open opens a file of the container. No symbolic link leads out of it, neither

@@ -119,20 +119,6 @@ func (c *Container) lookupUser(spec string) (identity, error) {
 	return who, err
 }
 
-func (c *Container) readUser(spec string) (identity, error) {
-	passwd, err := c.openRegular("/etc/passwd")
-	if err != nil {
-		return identity{}, err
-	}
-	defer passwd.Close()
-	group, err := c.openRegular("/etc/group")
-	if err != nil {
-		return identity{}, err
-	}
-	defer group.Close()
-	return lookupUser(spec, passwd, group)
-}
-
 // openDir opens the working directory of a process.
 func (c *Container) openDir(dir string) (*os.File, error) {
 	if dir == "" {
