@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/script"
 )
 
 // program is the boxlite command, built for these tests.
@@ -75,7 +76,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"code": scriptCode, "until": scriptUntil, "outputenv": scriptOutputEnv,
+			"code": script.Code, "until": scriptUntil, "outputenv": scriptOutputEnv,
 			"registry": scriptRegistry, "debian": scriptDebian, "busybox": scriptBusybox,
 		},
 	})
