@@ -35,7 +35,7 @@ without root. A box keeps its files across stop and start.`,
 		a.killCommand(), a.pauseCommand(), a.resumeCommand(), a.execCommand(), a.attachCommand(), a.waitCommand(),
 		a.listCommand(), a.inspectCommand(), a.logsCommand(), a.removeCommand())
 	a.add(root, "images", a.pullCommand(), a.imagesCommand(), a.removeImageCommand())
-	a.add(root, "host", a.infoCommand(), a.versionCommand())
+	a.add(root, "host", a.infoCommand(), a.doctorCommand(), a.versionCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	return root

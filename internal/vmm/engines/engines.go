@@ -78,3 +78,25 @@ func probe(ctx context.Context, cacheDir string, engine vmm.Engine) (vmm.Capabil
 	}
 	return c, err
 }
+
+// Result is what one engine says of this host.
+type Result struct {
+	Engine     string
+	Capability vmm.Capability
+	Err        error
+}
+
+// ProbeAll asks every engine anew, the best one first.
+func ProbeAll(ctx context.Context) []Result {
+	var results []Result
+	for _, name := range names {
+		r := Result{Engine: name}
+		engine, err := For(vmm.Capability{Engine: name})
+		if err == nil {
+			r.Capability, err = engine.Probe(ctx)
+		}
+		r.Err = err
+		results = append(results, r)
+	}
+	return results
+}
