@@ -145,8 +145,9 @@ func noProcesses(t *testing.T, dir string) {
 			t.Errorf("%s is left: %v", name, err)
 		}
 	}
-	if out, err := exec.Command("pgrep", "-f", dir).Output(); err == nil {
-		t.Errorf("processes are left: %s", out)
+	out, err := exec.Command("pgrep", "-f", dir).Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 { // 1: there is none
+		t.Errorf("processes are left: %s, %v", out, err)
 	}
 }
 

@@ -14,12 +14,16 @@ import (
 	"github.com/boxlite-go/boxlite/test/script"
 )
 
-// program is the boxlite command, built for these tests.
-var program string
+// program is the boxlite command: the one that BOXLITE_TEST_PROGRAM names, or one
+// that is built for these tests.
+var program = os.Getenv("BOXLITE_TEST_PROGRAM")
 
 func TestMain(m *testing.M) { os.Exit(runTests(m)) }
 
 func runTests(m *testing.M) int {
+	if program != "" {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "boxlite-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
