@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -36,8 +37,8 @@ type attachment struct {
 	run    *run
 	client boxlitev1.ExecutionClient
 	stream grpc.BidiStreamingClient[boxlitev1.AttachRequest, boxlitev1.AttachResponse]
-	// leave cuts the stream. The command, and its box, are not told otherwise.
-	leave context.CancelFunc
+	cut    context.CancelFunc // see leave
+	left   atomic.Bool
 
 	outputs [2]output
 
@@ -65,9 +66,9 @@ type output struct {
 // attach opens a stream to the agent and sends open. It returns before there is
 // an answer; see awaitStart.
 func (c *Command) attach(ctx context.Context, r *run, open *boxlitev1.AttachOpen) (*attachment, error) {
-	streamCtx, leave := context.WithCancel(context.WithoutCancel(ctx))
+	streamCtx, cut := context.WithCancel(context.WithoutCancel(ctx))
 	a := &attachment{
-		box: c.box, run: r, client: boxlitev1.NewExecutionClient(r.client.Guest()), leave: leave,
+		box: c.box, run: r, client: boxlitev1.NewExecutionClient(r.client.Guest()), cut: cut,
 		begun: make(chan struct{}), done: make(chan struct{}), release: func() bool { return true },
 	}
 	a.outputs[0].w, a.outputs[1].w = c.Stdout, c.Stderr
@@ -80,11 +81,17 @@ func (c *Command) attach(ctx context.Context, r *run, open *boxlitev1.AttachOpen
 		}
 	}
 	if err != nil {
-		leave()
+		defer a.leave()
 		return nil, a.lost(protocol.FromStatus(err))
 	}
 	go a.receive(c.Stdin)
 	return a, nil
+}
+
+// leave cuts the stream. The command, and its box, are not told otherwise.
+func (a *attachment) leave() {
+	a.left.Store(true)
+	a.cut()
 }
 
 // awaitStart waits until the command runs. If ctx ends before, a command that is
@@ -278,7 +285,15 @@ func (a *attachment) lost(err error) error {
 	if errors.Is(err, io.EOF) {
 		return broken("the stream ends without an exit status")
 	}
-	if !errors.Is(err, ErrRPCTransport) {
+	closed := errors.Is(err, context.Canceled) && !a.left.Load()
+	if closed {
+		// The Runtime closed the connection: it knows that the box has ended, or
+		// is being closed itself.
+		if err := a.box.rt.check(); err != nil {
+			return err
+		}
+	}
+	if !closed && !errors.Is(err, ErrRPCTransport) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)

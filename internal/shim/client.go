@@ -110,7 +110,7 @@ func (c *Client) Ready(ctx context.Context) (*boxlitev1.ReadyResponse, error) {
 		return response, nil
 	}
 	err = protocol.FromStatus(err)
-	if errors.Is(err, protocol.KindRPCTransport) {
+	if lost(ctx, err) {
 		// The shim ended before it could answer; it may have said why.
 		if record, e := ReadExit(c.dir); e == nil && record.GetError() != nil {
 			return nil, protocol.FromDetail(record.GetError())
@@ -148,13 +148,19 @@ func (c *Client) Stop(ctx context.Context, grace time.Duration, force bool) (*bo
 		return response.GetExit(), nil
 	}
 	err = protocol.FromStatus(err)
-	if errors.Is(err, protocol.KindRPCTransport) {
+	if lost(ctx, err) {
 		// It was ending already.
 		if record, e := ReadExit(c.dir); e == nil {
 			return record, nil
 		}
 	}
 	return nil, err
+}
+
+// lost reports whether a call failed because its connection broke, or was closed
+// by another who knows that the shim has ended.
+func lost(ctx context.Context, err error) bool {
+	return errors.Is(err, protocol.KindRPCTransport) || errors.Is(err, context.Canceled) && ctx.Err() == nil
 }
 
 // Guest returns a connection to the agent's services: Guest, Container and
