@@ -80,7 +80,7 @@ func (rt *Runtime) checkHome() Check {
 	if err != nil {
 		return Check{
 			Name: "home", Status: CheckFailed, Detail: fmt.Sprintf("%s: %v", rt.home, err),
-			Hint: "choose another folder with --home, BOXLITE_HOME or Options.Home",
+			Hint: hintOtherHome,
 		}
 	}
 	return c
@@ -88,14 +88,14 @@ func (rt *Runtime) checkHome() Check {
 
 func checkEngine(r engines.Result) Check {
 	c := Check{Name: "engine " + r.Engine, Status: CheckOK}
-	switch {
-	case r.Err != nil:
+	if r.Err != nil {
 		c.Status, c.Detail, c.Hint = CheckFailed, r.Err.Error(), HintOf(r.Err)
-	case r.Capability.Note != "":
+		return c
+	}
+	c.Detail = fmt.Sprintf("%s (%s)", r.Capability.Isolation, r.Capability.Accelerator)
+	if r.Capability.Note != "" {
 		c.Status = CheckLimited
-		c.Detail = fmt.Sprintf("%s (%s): %s", r.Capability.Isolation, r.Capability.Accelerator, r.Capability.Note)
-	default:
-		c.Detail = fmt.Sprintf("%s (%s)", r.Capability.Isolation, r.Capability.Accelerator)
+		c.Detail += ": " + r.Capability.Note
 	}
 	return c
 }

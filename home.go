@@ -14,6 +14,9 @@ import (
 // homeFormat is the format of the home folder. boxlite.lock holds it.
 const homeFormat = 1
 
+// hintOtherHome is for a home that can't be used.
+const hintOtherHome = "choose another folder with --home, BOXLITE_HOME or Options.Home"
+
 // homeDir returns the absolute path of the home folder.
 func homeDir(option string) (string, error) {
 	dir := option
@@ -39,7 +42,7 @@ func lockHome(home string) (*flock.Flock, error) {
 	fail := func(err error) (*flock.Flock, error) {
 		return nil, &Error{
 			Kind: ErrStorage, Op: "open BoxLite's home " + home, Err: err,
-			Hint: "choose another folder with --home, BOXLITE_HOME or Options.Home",
+			Hint: hintOtherHome,
 		}
 	}
 	if err := os.MkdirAll(home, 0o700); err != nil {

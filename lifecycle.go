@@ -33,17 +33,20 @@ func (b *Box) Signal(ctx context.Context, signal string) error {
 	if err != nil {
 		return invalid(op, "", err)
 	}
-	info, err := b.Info(ctx)
+	if err := b.rt.check(); err != nil {
+		return err
+	}
+	record, err := b.rt.load(ctx, b.config.ID)
 	if err != nil {
 		return err
 	}
-	if len(info.Args) == 0 {
+	if len(record.State.Args) == 0 {
 		return &Error{
 			Kind: ErrInvalidState, Op: op, Box: b.config.Label(), Err: errors.New("it has no main process"),
 			Hint: "signal the commands that run in it, or end it with Box.Kill, or boxlite kill",
 		}
 	}
-	if err := b.mustRun(ctx, "signal"); err != nil {
+	if err := mustRun(record, "signal"); err != nil {
 		return err
 	}
 	r, err := b.rt.connect(ctx, b.config.ID)
@@ -61,11 +64,7 @@ func (b *Box) Signal(ctx context.Context, signal string) error {
 }
 
 // mustRun returns an error of kind InvalidState unless the box runs.
-func (b *Box) mustRun(ctx context.Context, verb string) error {
-	record, err := b.rt.load(ctx, b.config.ID)
-	if err != nil {
-		return err
-	}
+func mustRun(record box.Record, verb string) error {
 	switch record.State.Status {
 	case box.Running:
 		return nil

@@ -24,8 +24,9 @@ var (
 )
 
 // WriteEmptyDisk writes an ext4 file system with nothing but the empty folders
-// upper and work to a disk of size bytes, all of which must read as zeros. It leaves out blocks that hold only
-// zeros. The guest grows the file system if it is smaller than the disk.
+// upper and work to a disk of size bytes, all of which must read as zeros. It
+// leaves out blocks that hold only zeros. The guest grows the file system if it is
+// smaller than the disk.
 func WriteEmptyDisk(disk io.WriterAt, size int64) error {
 	packed := minDisk
 	if size >= usualDiskSize {

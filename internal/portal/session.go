@@ -29,7 +29,6 @@ type Session struct {
 
 	mu        sync.Mutex
 	listeners map[uint32]*listener
-	closed    bool
 
 	accepting sync.WaitGroup
 }
@@ -175,7 +174,6 @@ func (s *Session) accept() {
 		naming.Go(func() { s.deliver(stream) })
 	}
 	s.mu.Lock()
-	s.closed = true
 	for _, l := range s.listeners {
 		l.close()
 	}

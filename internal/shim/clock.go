@@ -24,8 +24,6 @@ const (
 // host has slept, or its clock was set, at once; and now and then, as no two clocks
 // run the same.
 func (p *process) keepTime(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	tick := time.NewTicker(clockInterval)
 	defer tick.Stop()
 	last, looks := time.Now(), 0
@@ -61,21 +59,25 @@ func (p *process) keepTimeOnce(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)
 	defer cancel()
-	over := make(chan struct{})
-	defer close(over)
-	go func() {
-		select {
-		case <-p.end: // which waits for nobody
-			cancel()
-		case <-over:
-		}
-	}()
-	if err := p.setTime(ctx); err != nil && ctx.Err() == nil {
+	if err := p.setTime(ctx); err != nil && ctx.Err() == nil && !p.isEnding() {
 		p.log.Warn("set the guest's clock", "error", err)
 	}
 }
 
+// setTime gives the guest the host's time. The end of the run, which waits for who
+// holds pausing, ends it too.
 func (p *process) setTime(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	over := make(chan struct{})
+	defer close(over)
+	go func() {
+		select {
+		case <-p.end:
+			cancel()
+		case <-over:
+		}
+	}()
 	_, err := boxlitev1.NewGuestClient(p.guest).SetTime(ctx, &boxlitev1.SetTimeRequest{UnixNanos: time.Now().UnixNano()})
 	return protocol.FromStatus(err)
 }

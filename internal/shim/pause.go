@@ -39,16 +39,23 @@ func (p *process) resume(ctx context.Context) error {
 // running returns an error unless the box has started and is not to end.
 func (p *process) running(op string) error {
 	select {
-	case <-p.end:
-	case <-p.ready:
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.err == nil {
+	case <-p.ready: // which is closed after end, if the start failed
+		if !p.isEnding() {
 			return nil
 		}
 	default:
 	}
 	return &protocol.Error{
 		Kind: protocol.KindInvalidState, Op: op, Box: p.spec.BoxID, Err: errors.New("it is starting or ending"),
+	}
+}
+
+// isEnding reports whether the run is to end, or has ended.
+func (p *process) isEnding() bool {
+	select {
+	case <-p.end:
+		return true
+	default:
+		return false
 	}
 }
