@@ -56,6 +56,8 @@ type BoxInfo struct {
 	Stdin      bool     `json:"stdin"`
 	Detach     bool     `json:"detach"`
 	AutoRemove bool     `json:"autoRemove"`
+	// Security is how much of a jail the box must have.
+	Security Security `json:"security"`
 
 	// What follows is of the latest run.
 
@@ -68,11 +70,11 @@ type BoxInfo struct {
 	// Error says why the run failed, or could not begin; Hint what to do.
 	Error string `json:"error"`
 	Hint  string `json:"hint"`
-	// Engine ran the box, Accelerator is "kvm", "hvf" or "tcg", Isolation what
-	// stands between box and host.
+	// Engine ran the box, Accelerator is "kvm", "hvf" or "tcg".
 	Engine      string `json:"engine"`
 	Accelerator string `json:"accelerator"`
-	Isolation   string `json:"isolation"`
+	// Isolation is what stood between box and host.
+	Isolation Isolation `json:"isolation"`
 	// Kernel is the release of the guest's kernel.
 	Kernel string `json:"kernel"`
 	// Stages are the parts of the start. "image", "disk" and "engine" run at the
@@ -110,9 +112,9 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		Image: c.Image, ImageDigest: imageDigest(r),
 		CPUs: c.CPUs, MemoryMiB: c.MemoryMiB, DiskBytes: c.DiskBytes, DiskUsedBytes: used,
 		Env: notNil(c.Env), Dir: c.Dir, User: c.User, Entrypoint: notNil(c.Entrypoint), Cmd: notNil(c.Cmd),
-		TTY: c.TTY, Stdin: c.Stdin, Detach: c.Detach, AutoRemove: c.AutoRemove,
+		TTY: c.TTY, Stdin: c.Stdin, Detach: c.Detach, AutoRemove: c.AutoRemove, Security: c.Security,
 		Args: notNil(s.Args), StartedAt: timeOf(s.StartedAt), FinishedAt: timeOf(s.FinishedAt), Exit: exitOf(s),
-		Engine: s.Engine, Accelerator: s.Accelerator, Isolation: s.Isolation, Kernel: s.Kernel,
+		Engine: s.Engine, Accelerator: s.Accelerator, Isolation: isolationOf(s.Isolation, s.Jail), Kernel: s.Kernel,
 		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir,
 	}
 	for _, stage := range s.Stages {

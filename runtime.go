@@ -14,6 +14,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/image"
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
+	"github.com/boxlite-go/boxlite/internal/jail"
 )
 
 // Options says how to open a [Runtime]. The zero value is fine.
@@ -27,6 +28,9 @@ type Options struct {
 	// Engine is the name of the engine that runs boxes which don't name one,
 	// such as "qemu". Empty chooses the best that works on this host.
 	Engine string
+	// Security is how much of a jail boxes must have which don't say so themselves.
+	// Empty means SecurityDefault.
+	Security Security
 	// Mirrors lists, for a registry's host name, other hosts that are asked
 	// before it. A mirror may begin with "http://".
 	Mirrors map[string][]string
@@ -69,6 +73,11 @@ const closeGrace = 2 * time.Second
 // Open opens a home folder. It makes the folder if it isn't there. The caller
 // closes the Runtime.
 func Open(options Options) (*Runtime, error) {
+	security, err := jail.ParseSecurity(string(options.Security))
+	if err != nil {
+		return nil, err
+	}
+	options.Security = security
 	home, err := homeDir(options.Home)
 	if err != nil {
 		return nil, err
@@ -157,6 +166,9 @@ func (rt *Runtime) Create(ctx context.Context, spec BoxSpec) (*Box, error) {
 	}
 	if config.Engine == "" {
 		config.Engine = rt.options.Engine
+	}
+	if config.Security == "" {
+		config.Security = rt.options.Security
 	}
 	if img, err := rt.images.Get(ctx, config.Image); err == nil && (spec.Platform == "" || spec.Platform == img.Platform) {
 		config.ImageDigest = img.Digest

@@ -8,6 +8,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/box"
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 )
 
@@ -59,6 +60,9 @@ type BoxSpec struct {
 	AutoRemove bool
 	// Engine names the engine to use. Empty means Options.Engine.
 	Engine string
+	// Security is how much of a jail must be around the box's virtual machine. Empty
+	// means Options.Security.
+	Security Security
 }
 
 // Limits and defaults of a box.
@@ -92,6 +96,11 @@ func (s BoxSpec) config() (box.Config, error) {
 	); err != nil {
 		return box.Config{}, firstOf(err)
 	}
+	if s.Security != "" {
+		if _, err := jail.ParseSecurity(string(s.Security)); err != nil {
+			return box.Config{}, err
+		}
+	}
 	if s.Image == "" {
 		s.Image = assets.BaseReference
 	}
@@ -103,6 +112,7 @@ func (s BoxSpec) config() (box.Config, error) {
 		Env:       s.Env, Dir: s.Dir, User: s.User,
 		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,
 		TTY: s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Engine: s.Engine,
+		Security: s.Security,
 	}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/disk"
 	"github.com/boxlite-go/boxlite/internal/image"
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/shim"
@@ -141,6 +142,7 @@ type parts struct {
 	imageDisk string
 	boot      assets.Boot
 	machine   vmm.Capability
+	jail      jail.Plan
 	stages    []box.Stage
 }
 
@@ -192,6 +194,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		state.ImageDigest = p.image.Digest
 		state.Args = container.GetMain().GetArgs()
 		state.Engine, state.Accelerator, state.Isolation = p.machine.Engine, p.machine.Accelerator, p.machine.Isolation
+		state.Jail = p.jail
 		state.Kernel = ready.GetKernelRelease()
 		state.Stages = p.stages
 		for _, stage := range ready.GetStages() {
@@ -251,7 +254,7 @@ func abort(client *shim.Client) {
 func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) (parts, error) {
 	var p parts
 	record := l.Record
-	var imageTime, diskTime, engineTime time.Duration
+	var imageTime, diskTime, engineTime, jailTime time.Duration
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return l.Set(state) })
@@ -275,9 +278,31 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 		engineTime = time.Since(began)
 		return err
 	})
+	g.Go(func() (err error) {
+		p.jail, err = rt.planJail(ctx, record.Config.Security, record.ID)
+		jailTime = time.Since(began)
+		return err
+	})
 	err := g.Wait()
-	p.stages = []box.Stage{{Name: "image", Nanos: imageTime}, {Name: "disk", Nanos: diskTime}, {Name: "engine", Nanos: engineTime}}
+	p.stages = []box.Stage{
+		{Name: "image", Nanos: imageTime},
+		{Name: "disk", Nanos: diskTime},
+		{Name: "engine", Nanos: engineTime},
+		{Name: "jail", Nanos: jailTime},
+	}
 	return p, err
+}
+
+// planJail finds out which layers this host gives, and whether they are enough.
+func (rt *Runtime) planJail(ctx context.Context, security Security, id string) (jail.Plan, error) {
+	if security == SecurityOff {
+		return jail.Plan{Security: SecurityOff}, nil
+	}
+	support, err := jail.Probe(ctx, rt.options.ShimPath)
+	if err != nil {
+		return jail.Plan{}, err
+	}
+	return support.Plan(cmp.Or(security, SecurityDefault), id)
 }
 
 // imageOf returns the image of a box: the one that its disk belongs to, whatever
@@ -317,8 +342,9 @@ func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
 	console := filepath.Join(dir, fileConsole)
 	_ = os.Remove(console) // of the run before; without it the engine appends
 	return shim.Spec{
-		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Detached: l.Config.Detach || rt.options.Detach,
+		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Jail: p.jail, Detached: l.Config.Detach || rt.options.Detach,
 		VM: vmm.Spec{
+			Box:    l.ID,
 			Kernel: p.boot.Kernel, Initrd: p.boot.Initrd,
 			CPUs: l.Config.CPUs, MemoryMiB: l.Config.MemoryMiB,
 			Disks: []vmm.Disk{

@@ -24,7 +24,7 @@ func printTrace(w io.Writer, info boxlite.BoxInfo) {
 		t = append(t, []string{"total", milliseconds(time.Since(*info.StartedAt))})
 	}
 	_ = t.write(w)
-	fmt.Fprintf(w, "engine %s (%s), %s, Linux %s\n", info.Engine, info.Accelerator, info.Isolation, info.Kernel)
+	fmt.Fprintf(w, "engine %s (%s), %s, Linux %s\n", info.Engine, info.Accelerator, info.Isolation.Machine, info.Kernel)
 }
 
 func milliseconds(d time.Duration) string {

@@ -83,7 +83,7 @@ func TestUnpackRepairs(t *testing.T) {
 		"missing file":   os.Remove,
 		"truncated file": func(path string) error { return errors.Join(os.Chmod(path, 0o600), os.Truncate(path, 1000)) },
 		"half-written beside": func(path string) error {
-			return errors.Join(os.Remove(path), os.WriteFile(path+".new", []byte("half"), 0o400))
+			return errors.Join(os.Remove(path), os.WriteFile(path+".new", []byte("half"), 0o444))
 		},
 		"folder in its place": func(path string) error {
 			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700), os.WriteFile(filepath.Join(path, "file"), nil, 0o600))

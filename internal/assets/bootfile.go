@@ -18,8 +18,12 @@ type bootFile struct {
 // after it had reached the disk, so more can't be wrong unless someone wrote to it.
 func (f bootFile) isWhole(folder string) bool {
 	info, err := os.Lstat(filepath.Join(folder, f.name))
-	return err == nil && info.Mode().IsRegular() && info.Size() == f.size
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&modeBoot == modeBoot && info.Size() == f.size
 }
+
+// modeBoot lets others read what is no secret: the virtual machine runs as a user of
+// its own where it can. The folder is closed to all but those who are led into it.
+const modeBoot = 0o444
 
 // create writes the file beside its place and moves it there. The caller holds
 // the lock.
@@ -30,12 +34,15 @@ func (f bootFile) create(folder string) error {
 		return err
 	}
 	defer os.Remove(fresh)
-	file, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o400)
+	file, err := os.OpenFile(fresh, os.O_WRONLY|os.O_CREATE|os.O_EXCL, modeBoot)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	if err := f.write(file); err != nil {
+		return err
+	}
+	if err := file.Chmod(modeBoot); err != nil {
 		return err
 	}
 	if err := file.Sync(); err != nil {

@@ -1,6 +1,10 @@
 package box
 
-import "time"
+import (
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/jail"
+)
 
 // formatVersion is written into every config.json. A record with a higher one
 // is of a later version of BoxLite.
@@ -32,11 +36,13 @@ type Config struct {
 	// ImageCommand says that the image's own command is run if none is given.
 	ImageCommand bool `json:"imageCommand,omitempty"`
 
-	TTY        bool   `json:"tty,omitempty"`
-	Stdin      bool   `json:"stdin,omitempty"`
-	Detach     bool   `json:"detach,omitempty"`
-	AutoRemove bool   `json:"autoRemove,omitempty"`
-	Engine     string `json:"engine,omitempty"`
+	TTY        bool `json:"tty,omitempty"`
+	Stdin      bool `json:"stdin,omitempty"`
+	Detach     bool `json:"detach,omitempty"`
+	AutoRemove bool `json:"autoRemove,omitempty"`
+	// Security is how much of a jail the box must have.
+	Security jail.Security `json:"security,omitempty"`
+	Engine   string        `json:"engine,omitempty"`
 }
 
 // Job reports whether the box was made to run one given command, which starting

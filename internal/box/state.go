@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
@@ -80,6 +81,7 @@ type State struct {
 	Engine      string    `json:"engine,omitempty"`
 	Accelerator string    `json:"accelerator,omitempty"`
 	Isolation   string    `json:"isolation,omitempty"`
+	Jail        jail.Plan `json:"jail,omitzero"`
 	Kernel      string    `json:"kernel,omitempty"`
 	Stages      []Stage   `json:"stages,omitempty"`
 }

@@ -17,15 +17,17 @@ type identity struct {
 	// Start is when the process started, in a unit of the system's own.
 	Start   uint64 `json:"start"`
 	Version int    `json:"version"`
+	// Cgroups are the folders of the machine's cgroup, for whoever finds the shim dead.
+	Cgroups []string `json:"cgroups,omitempty"`
 }
 
-func writeIdentity(dir string) error {
+func writeIdentity(dir string, cgroups []string) error {
 	start, err := processStart(os.Getpid())
 	if err != nil {
 		return err
 	}
 	return writeJSON(filepath.Join(dir, fileIdentity), identity{
-		PID: os.Getpid(), Start: start, Version: protocol.Version,
+		PID: os.Getpid(), Start: start, Version: protocol.Version, Cgroups: cgroups,
 	})
 }
 

@@ -22,6 +22,7 @@ func Main() int {
 	// The machine dies with the thread that started it (PDEATHSIG), so that
 	// must be the one that lives as long as the process.
 	runtime.LockOSThread()
+	_ = time.Now().Local().String() // reads the time zone while its file can be opened
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	spec, err := receiveSpec(os.Stdin)
 	if err != nil {

@@ -61,7 +61,7 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 	if err := clearRun(spec.Dir); err != nil {
 		return nil, err
 	}
-	if err := writeIdentity(spec.Dir); err != nil {
+	if err := writeIdentity(spec.Dir, spec.Jail.Cgroups); err != nil {
 		return nil, err
 	}
 	var err error
@@ -159,13 +159,17 @@ func (p *process) startMachine(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	machine, err := engine.Start(ctx, p.spec.VM)
+	machine, err := engine.Start(ctx, p.spec.VM, p.spec.Jail)
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
 	p.machine = machine
 	p.mu.Unlock()
+	// Nothing that the guest says has been read yet.
+	if err := p.spec.Jail.Seal(p.spec.Dir); err != nil {
+		return err
+	}
 	go func() { _ = portal.Forward(context.WithoutCancel(ctx), p.streams, machine.Portal()) }()
 	return nil
 }
@@ -333,7 +337,9 @@ func (p *process) shutDown(ctx context.Context) {
 	}
 	_ = p.streams.Close()
 	if p.machine != nil {
-		_ = p.machine.Kill()
+		if err := p.machine.Kill(); err != nil {
+			p.log.Error("end the machine", "error", err)
+		}
 		p.machine.Wait()
 	}
 	if p.guest != nil {

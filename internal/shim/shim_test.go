@@ -64,7 +64,7 @@ func FuzzReceiveSpec(f *testing.F) {
 
 func TestIdentity(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeIdentity(dir); err != nil {
+	if err := writeIdentity(dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	id, err := readIdentity(dir)

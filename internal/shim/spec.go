@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protojson"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/vmm"
@@ -26,6 +27,8 @@ type Spec struct {
 	// Machine is how the virtual machine is run, as vmm.Select chose it.
 	Machine vmm.Capability `json:"machine"`
 	VM      vmm.Spec       `json:"vm"`
+	// Jail is what the machine and the shim are confined to.
+	Jail jail.Plan `json:"jail"`
 	// Container is what the agent sets up.
 	Container *boxlitev1.ContainerInitRequest `json:"-"`
 	// Detached boxes outlive the process that started them.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/portal"
 )
 
@@ -21,9 +22,9 @@ type Engine interface {
 	// error is a *protocol.Error of kind UnsupportedEngine whose hint says what
 	// to do.
 	Probe(ctx context.Context) (Capability, error)
-	// Start boots a machine. ctx bounds the start only. The machine lives until
-	// it ends by itself or Kill is called.
-	Start(ctx context.Context, spec Spec) (Machine, error)
+	// Start boots a machine in a jail. ctx bounds the start only. The machine
+	// lives until it ends by itself or Kill is called.
+	Start(ctx context.Context, spec Spec, plan jail.Plan) (Machine, error)
 }
 
 // Machine is a running virtual machine. Its methods may be called concurrently.
@@ -75,6 +76,8 @@ const (
 
 // Spec is a machine to start.
 type Spec struct {
+	// Box is the ID of the box. Its jail is named after it.
+	Box string `json:"box"`
 	// Kernel is an uncompressed ELF vmlinux, Initrd a newc cpio archive.
 	Kernel string `json:"kernel"`
 	Initrd string `json:"initrd"`
@@ -104,7 +107,7 @@ type Disk struct {
 type Outcome struct {
 	// Reason is one of the Reason constants.
 	Reason Reason
-	// Err tells more where Reason is ReasonFailed or ReasonPanic.
+	// Err tells more, but for ReasonOff and ReasonKilled.
 	Err error
 	// At is when it ended.
 	At time.Time
@@ -118,6 +121,9 @@ const (
 	ReasonOff Reason = "off"
 	// ReasonPanic means that the guest's kernel panicked.
 	ReasonPanic Reason = "panic"
+	// ReasonOutOfMemory means that the host's kernel killed the VMM because it had
+	// reached its limit on memory.
+	ReasonOutOfMemory Reason = "out of memory"
 	// ReasonKilled means that Kill was called.
 	ReasonKilled Reason = "killed"
 	// ReasonFailed means that the VMM itself failed or was killed by another.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/assets"
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 )
@@ -41,7 +42,7 @@ func (b *bench) start(ctx context.Context) error {
 		return timed(func() error {
 			machine, err := engine.Start(ctx, vmm.Spec{
 				Kernel: boot.Kernel, Initrd: initrd, CPUs: 1, MemoryMiB: 512, Console: b.scratch + "/console.log",
-			})
+			}, jail.Plan{})
 			if err != nil {
 				return err
 			}

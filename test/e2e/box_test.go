@@ -53,7 +53,7 @@ func TestFilesPersist(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	info, err = same.Info(t.Context())
-	if err != nil || info.Status != boxlite.StatusRunning || info.Kernel == "" || info.Isolation == "" || info.DiskUsedBytes == 0 {
+	if err != nil || info.Status != boxlite.StatusRunning || info.Kernel == "" || info.Isolation.Machine == "" || info.DiskUsedBytes == 0 {
 		t.Errorf("got %+v, %v", info, err)
 	}
 	var stages []string
@@ -63,7 +63,7 @@ func TestFilesPersist(t *testing.T) {
 			t.Errorf("stage %s took %v", s.Name, s.Duration)
 		}
 	}
-	if want := []string{"image", "disk", "engine", "shim", "vmm", "kernel", "agent", "container"}; !slices.Equal(stages, want) {
+	if want := []string{"image", "disk", "engine", "jail", "shim", "vmm", "kernel", "agent", "container"}; !slices.Equal(stages, want) {
 		t.Errorf("stages %q, want %q", stages, want)
 	}
 	// And stops it, which the first finds out.

@@ -15,8 +15,8 @@ var layers = [][]string{
 	{"internal/image", "internal/disk", "internal/shim"},
 	{"internal/vmm/engines"},
 	{"internal/vmm/qemu"}, // every engine is here, so none imports another
-	{"internal/vmm", "internal/jail", "internal/network"},
-	{"internal/portal", "internal/vmm/kvmprobe"},
+	{"internal/vmm", "internal/network"},
+	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe"},
 	{"internal/assets"},
 	{"internal/protocol", "kernel"},
 }

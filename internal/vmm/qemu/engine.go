@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvmprobe"
@@ -80,7 +81,7 @@ func hardware(ctx context.Context) (string, error) {
 
 // Start boots a machine. It returns when QEMU has accepted it; the guest boots
 // meanwhile.
-func (e *Engine) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) {
+func (e *Engine) Start(ctx context.Context, spec vmm.Spec, plan jail.Plan) (vmm.Machine, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func (e *Engine) Start(ctx context.Context, spec vmm.Spec) (vmm.Machine, error) 
 			return nil, err
 		}
 	}
-	return start(ctx, spec, c)
+	return start(ctx, spec, c, plan)
 }
 
 // Fingerprint changes with what Probe depends on: which QEMU would be used, and

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
@@ -33,7 +34,7 @@ type machine struct {
 var _ vmm.Machine = (*machine)(nil)
 
 // start starts QEMU and waits until it has set up the machine.
-func start(ctx context.Context, spec vmm.Spec, c vmm.Capability) (_ vmm.Machine, err error) {
+func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan) (_ vmm.Machine, err error) {
 	r, err := openResources(spec)
 	if err != nil {
 		return nil, err
@@ -45,8 +46,11 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability) (_ vmm.Machine,
 		}
 	}()
 	m := &machine{console: r.console, done: make(chan struct{})}
-	m.process, err = launch(c.Program, arguments(spec, c, r.descriptors()), r.inherited)
+	m.process, err = launch(plan, confined(spec, c, r))
 	if err != nil {
+		if _, ok := errors.AsType[*protocol.Error](err); ok {
+			return nil, err
+		}
 		return nil, &protocol.Error{
 			Kind: protocol.KindEngine, Op: "start QEMU", Err: err,
 			Hint: "it was there when this host was probed: " + installHint(),
@@ -89,7 +93,8 @@ func (m *machine) supervise() {
 	defer m.mu.Unlock()
 	m.outcome = ending{
 		killed: m.killed.Load(), cause: m.cause, err: m.process.err, at: m.process.at,
-		stderr: m.process.stderr.String(), console: m.console.tail.String(),
+		outOfMemory: m.process.command.OutOfMemory(),
+		stderr:      m.process.stderr.String(), console: m.console.tail.String(),
 	}.outcome()
 	close(m.done)
 }
@@ -98,7 +103,7 @@ func (m *machine) supervise() {
 func (m *machine) Portal() portal.Dialer { return m.agent }
 
 // PID is QEMU's.
-func (m *machine) PID() int { return m.process.cmd.Process.Pid }
+func (m *machine) PID() int { return m.process.command.PID() }
 
 // Wait returns how the machine ended, once it has.
 func (m *machine) Wait() vmm.Outcome {

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 )
@@ -27,7 +28,7 @@ func boot(t *testing.T, change func(*vmm.Spec)) (vmm.Machine, vmm.Spec) {
 	if change != nil {
 		change(&spec)
 	}
-	m, err := engine.Start(t.Context(), spec)
+	m, err := engine.Start(t.Context(), spec, jail.Plan{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,12 +184,12 @@ func TestDisks(t *testing.T) {
 	// Another machine may read the image, but not write the disk.
 	engine, _ := guest(t)
 	second := spec
-	if _, err := engine.Start(t.Context(), second); !errors.Is(err, protocol.KindEngine) ||
+	if _, err := engine.Start(t.Context(), second, jail.Plan{}); !errors.Is(err, protocol.KindEngine) ||
 		!strings.Contains(protocol.HintOf(err), "another virtual machine") {
 		t.Errorf("second machine on the same disk: %v (%s)", err, protocol.HintOf(err))
 	}
 	second.Disks = disks[:1]
-	other, err := engine.Start(t.Context(), second)
+	other, err := engine.Start(t.Context(), second, jail.Plan{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +246,7 @@ func TestStartFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			engine, spec := guest(t)
 			test.change(&spec)
-			m, err := engine.Start(test.ctx, spec)
+			m, err := engine.Start(test.ctx, spec, jail.Plan{})
 			if err == nil {
 				_ = m.Kill()
 				m.Wait()

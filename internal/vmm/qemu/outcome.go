@@ -23,12 +23,14 @@ const (
 
 // ending is all that is known about the end of a machine.
 type ending struct {
-	killed  bool      // Kill was called
-	cause   string    // last SHUTDOWN event's, or empty
-	err     error     // how QEMU exited; nil is status 0
-	stderr  string    // the end of it
-	console string    // the end of it
-	at      time.Time // when QEMU exited
+	killed bool // Kill was called
+	// outOfMemory means that QEMU had reached its limit on memory.
+	outOfMemory bool
+	cause       string    // last SHUTDOWN event's, or empty
+	err         error     // how QEMU exited; nil is status 0
+	stderr      string    // the end of it
+	console     string    // the end of it
+	at          time.Time // when QEMU exited
 }
 
 // outcome judges. What the guest did counts more than what was done to it: a
@@ -47,6 +49,12 @@ func (e ending) outcome() vmm.Outcome {
 		o.Err = &protocol.Error{Kind: protocol.KindEngine, Op: "guest", Err: errors.New(panicked)}
 	case e.killed:
 		o.Reason = vmm.ReasonKilled
+	case e.outOfMemory:
+		o.Reason = vmm.ReasonOutOfMemory
+		o.Err = &protocol.Error{
+			Kind: protocol.KindResourceExhausted, Op: "run QEMU",
+			Err: errors.New("it had reached its limit on the host's memory, and was killed"),
+		}
 	default:
 		o.Reason = vmm.ReasonFailed
 		o.Err = &protocol.Error{Kind: protocol.KindEngine, Op: "run QEMU", Err: e.failure()}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/qemu"
 )
@@ -24,7 +25,7 @@ func beParent() error {
 	if err := in.Decode(&task); err != nil {
 		return err
 	}
-	m, err := (&qemu.Engine{Capability: task.Capability}).Start(context.Background(), task.Spec)
+	m, err := (&qemu.Engine{Capability: task.Capability}).Start(context.Background(), task.Spec, jail.Plan{})
 	if err != nil {
 		return err
 	}

@@ -1,13 +1,13 @@
 package qemu
 
 import (
-	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/boxlite-go/boxlite/internal/jail"
 )
 
 // firstDescriptor is the number of the first file that QEMU inherits.
@@ -18,8 +18,8 @@ const maxStderr = 8 << 10
 
 // process is a QEMU that runs, or did.
 type process struct {
-	cmd    *exec.Cmd
-	stderr *tail
+	command *jail.Command
+	stderr  *tail
 
 	exited chan struct{}
 	// err and at are set before exited is closed.
@@ -27,29 +27,28 @@ type process struct {
 	at  time.Time
 }
 
-// launch starts QEMU with files as its descriptors from firstDescriptor on.
+// launch starts QEMU in a jail.
 //
 // On Linux it is killed when the thread that started it ends, which is how the
 // kernel understands "parent". Hence one goroutine keeps a thread to itself for
 // as long as QEMU runs: this thread ends with the whole process only.
-func launch(program string, args []string, files []*os.File) (*process, error) {
+func launch(plan jail.Plan, program jail.Process) (*process, error) {
 	p := &process{stderr: newTail(maxStderr), exited: make(chan struct{})}
-	p.cmd = &exec.Cmd{
-		Path: program, Args: append([]string{program}, args...),
-		Env: []string{"LC_ALL=C"}, Dir: "/",
-		Stderr: p.stderr, ExtraFiles: files, SysProcAttr: dieWithParent(),
-		WaitDelay: time.Second,
+	program.Stderr = p.stderr
+	var err error
+	if p.command, err = plan.Command(program); err != nil {
+		return nil, err
 	}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
+		err := p.command.Start()
 		started <- err
 		if err != nil {
 			return
 		}
-		p.err = p.cmd.Wait()
+		p.err = p.command.Wait()
 		p.at = time.Now()
 		close(p.exited)
 	}()
@@ -60,12 +59,7 @@ func launch(program string, args []string, files []*os.File) (*process, error) {
 }
 
 // kill ends QEMU at once, if it still runs.
-func (p *process) kill() error {
-	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return nil
-}
+func (p *process) kill() error { return p.command.Kill() }
 
 // socketPair returns the two ends of a new connection: one for us, one for QEMU.
 func socketPair() (net.Conn, *os.File, error) {

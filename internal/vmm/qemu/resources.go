@@ -15,6 +15,8 @@ type resources struct {
 	console         *console
 
 	inherited []*os.File // control, portal, console, then the disks
+	// largestDisk is the size of the largest disk that may be written.
+	largestDisk int64
 }
 
 // openResources opens everything, or nothing.
@@ -53,6 +55,13 @@ func openResources(spec vmm.Spec) (_ *resources, err error) {
 			return nil, &protocol.Error{Kind: protocol.KindStorage, Op: "open disk " + d.Serial, Err: err}
 		}
 		r.inherited = append(r.inherited, file)
+		info, err := file.Stat()
+		if err != nil {
+			return nil, &protocol.Error{Kind: protocol.KindStorage, Op: "open disk " + d.Serial, Err: err}
+		}
+		if !d.ReadOnly {
+			r.largestDisk = max(r.largestDisk, info.Size())
+		}
 	}
 	return r, nil
 }

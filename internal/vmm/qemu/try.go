@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm/qemu/qmp"
 )
 
@@ -20,7 +21,9 @@ func tryProgram(ctx context.Context, program, accelerator string) error {
 	if err != nil {
 		return err
 	}
-	p, err := launch(program, append(bareArguments(accelerator, firstDescriptor), "-S"), []*os.File{theirs})
+	p, err := launch(jail.Plan{}, jail.Process{
+		Program: program, Args: append(bareArguments(accelerator, firstDescriptor), "-S"), Files: []*os.File{theirs},
+	})
 	_ = theirs.Close()
 	if err != nil {
 		_ = conn.Close()

@@ -1,0 +1,355 @@
+package jail
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/elastic/go-seccomp-bpf/arch"
+)
+
+// envHostile names the hostile program if it is built already.
+const envHostile = "BOXLITE_TEST_HOSTILE"
+
+// onlyLayer tells, of each attack, which layer alone holds it around a VMM. Attacks
+// that aren't listed meet two layers or more. docs/security.md has the same list.
+var onlyLayer = map[string]Layer{
+	"make a socket":                 Seccomp,
+	"listen on a TCP port":          Seccomp, // in a network of its own
+	"call a forbidden system call":  Seccomp,
+	"make an io_uring":              Seccomp,
+	"open a performance counter":    Seccomp, // of itself
+	"add a key":                     Seccomp, // for itself
+	"raise a limit":                 Seccomp, // up to what rlimits leaves
+	"open files without end":        Rlimits,
+	"make a file too large":         Rlimits,
+	"reserve addresses without end": Rlimits,
+	"fill memory without end":       Cgroup,
+}
+
+// onlyLayerShim is the same around a shim, which is in no namespaces and no cgroup.
+var onlyLayerShim = map[string]Layer{
+	"read a system file":                   Landlock,
+	"read the user's file":                 Landlock,
+	"read another box's disk":              Landlock,
+	"read another image":                   Landlock,
+	"list the home":                        Landlock,
+	"list processes":                       Landlock,
+	"write to the user's file":             Landlock,
+	"write to another box's disk":          Landlock,
+	"make a file in /tmp":                  Landlock,
+	"make a file in the root":              Landlock,
+	"remove the user's file":               Landlock,
+	"make a socket":                        Seccomp,
+	"listen on a TCP port":                 Seccomp,
+	"send to a UDP port of the host":       Seccomp,
+	"connect to a Unix socket of the host": Seccomp,
+	"change the user's file's mode":        Seccomp,
+	"signal a host process":                Seccomp,
+	"open a host process":                  Seccomp,
+	"call a forbidden system call":         Seccomp,
+	"make an io_uring":                     Seccomp,
+	"open a performance counter":           Seccomp,
+	"add a key":                            Seccomp,
+	"raise a limit":                        Seccomp,
+	"open files without end":               Rlimits,
+	"make a file too large":                Rlimits,
+	"reserve addresses without end":        Rlimits,
+	"fill memory without end":              Rlimits,
+}
+
+// TestEscape runs a hostile program in a VMM's place: nothing that it tries succeeds,
+// neither in the whole jail nor without any one layer, but for what only that layer
+// holds.
+func TestEscape(t *testing.T) {
+	hostile := buildHostile(t)
+	for _, without := range without(t) {
+		t.Run(without.name, func(t *testing.T) {
+			target := newTarget(t)
+			task := target.task(RoleQEMU, without.plan)
+			got := runHostile(t, hostile, without.plan, task)
+			if target.inCgroup(without.plan) {
+				task.Only = []string{"fill memory without end"}
+				got = append(got, runHostile(t, hostile, without.plan, task)...)
+			}
+			judge(t, got, without.missing, onlyLayer)
+		})
+	}
+}
+
+// TestEscapeFromShim is the same for a hostile program that a shim has become.
+func TestEscapeFromShim(t *testing.T) {
+	hostile := buildHostile(t)
+	for _, without := range without(t) {
+		if slices.ContainsFunc(without.missing, func(l Layer) bool { return l == Namespaces || l == Cgroup }) && without.name != "whole" {
+			continue // it has none
+		}
+		t.Run(without.name, func(t *testing.T) {
+			target := newTarget(t)
+			task := target.task(RoleShim, without.plan)
+			task.Shim = &without.plan
+			task.Limits.FileBytes = shimFile
+			task.Limits.MemoryBytes = shimMemory
+			got := runHostile(t, hostile, Plan{}, task)
+			if without.plan.Has(Rlimits) {
+				task.Only = []string{"fill memory without end"}
+				got = append(got, runHostile(t, hostile, Plan{}, task)...)
+			}
+			judge(t, got, without.missing, onlyLayerShim)
+		})
+	}
+}
+
+// judge compares what succeeded with what may.
+func judge(t *testing.T, got []string, missing []Layer, only map[string]Layer) {
+	t.Helper()
+	for _, name := range got {
+		if l, ok := only[name]; !ok || !slices.Contains(missing, l) {
+			t.Errorf("%s: it succeeded", name)
+		}
+	}
+}
+
+// variant is a jail of which layers are missing.
+type variant struct {
+	name    string
+	plan    Plan
+	missing []Layer
+}
+
+// without returns the whole jail that this host gives, and one without each layer.
+func without(t *testing.T) []variant {
+	t.Helper()
+	s, err := Probe(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Enough(Default); err != nil {
+		t.Fatal(err)
+	}
+	var missing []Layer
+	for _, m := range s.Missing {
+		t.Logf("this host does not give %s", m)
+		missing = append(missing, m.Layer)
+	}
+	whole, err := s.Plan(Default, fmt.Sprintf("test%d", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	variants := []variant{{"whole", whole, missing}}
+	for _, l := range whole.Layers {
+		p := whole
+		p.Layers = slices.DeleteFunc(slices.Clone(whole.Layers), func(other Layer) bool { return other == l })
+		if l == Cgroup {
+			p.Cgroups = nil
+		}
+		if l == Privileges && p.Has(Seccomp) {
+			// Filters take no_new_privs, which is of this layer: root has both.
+			if os.Geteuid() != 0 {
+				continue
+			}
+		}
+		variants = append(variants, variant{"without " + string(l), p, append(slices.Clone(missing), l)})
+	}
+	return variants
+}
+
+// target is what a hostile program would like to reach.
+type target struct {
+	dir, home string
+	disk      *os.File
+	tcp       net.Listener
+	udp       net.PacketConn
+	unix      net.Listener
+	abstract  net.Listener
+}
+
+func newTarget(t *testing.T) *target {
+	t.Helper()
+	x := &target{home: t.TempDir()}
+	x.dir = filepath.Join(x.home, "boxes", "own")
+	for path, content := range map[string]string{
+		"boxes/own/disk.img": "", "boxes/other/disk.img": "secret", "images/disks/other.ext4": "secret", "notes": "secret",
+	} {
+		path = filepath.Join(x.home, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	if x.disk, err = os.OpenFile(filepath.Join(x.dir, "disk.img"), os.O_RDWR, 0); err != nil {
+		t.Fatal(err)
+	}
+	if x.tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	if x.udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(shortDir(t), "s")
+	if x.unix, err = net.Listen("unix", socket); err != nil {
+		t.Fatal(err)
+	}
+	if x.abstract, err = net.Listen("unix", fmt.Sprintf("@boxlite-test-%d-%s", os.Getpid(), filepath.Base(x.home))); err != nil {
+		t.Fatal(err)
+	}
+	go echo(x.udp)
+	t.Cleanup(func() { x.disk.Close(); x.tcp.Close(); x.udp.Close(); x.unix.Close(); x.abstract.Close() })
+	return x
+}
+
+// shortDir returns a folder whose paths fit into a socket's address.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "jail")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// echo answers until conn is closed.
+func echo(conn net.PacketConn) {
+	buffer := make([]byte, 1)
+	for {
+		n, from, err := conn.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		_, _ = conn.WriteTo(buffer[:n], from)
+	}
+}
+
+// task is what the hostile program reads.
+type task struct {
+	Shim                                  *Plan
+	Dir                                   string
+	Only                                  []string
+	UserFile, OtherDisk, OtherImage, Home string
+	Socket, Abstract                      string
+	TCP, UDP                              int
+	Process                               int
+	Limits                                Limits
+	Forbidden                             []uintptr
+}
+
+func (x *target) task(role Role, p Plan) task {
+	t := task{
+		Dir: x.dir, Home: x.home, UserFile: filepath.Join(x.home, "notes"),
+		OtherDisk:  filepath.Join(x.home, "boxes/other/disk.img"),
+		OtherImage: filepath.Join(x.home, "images/disks/other.ext4"),
+		Socket:     x.unix.Addr().String(), Abstract: strings.TrimPrefix(x.abstract.Addr().String(), "@"),
+		TCP: x.tcp.Addr().(*net.TCPAddr).Port, UDP: x.udp.LocalAddr().(*net.UDPAddr).Port,
+		Process: os.Getpid(),
+		Limits:  Limits{MemoryBytes: 192 << 20, FileBytes: 1 << 20, Threads: 64, CPUs: 2},
+	}
+	if p.Has(Seccomp) {
+		t.Forbidden = forbidden(role)
+	}
+	return t
+}
+
+func (x *target) inCgroup(p Plan) bool { return p.Has(Cgroup) }
+
+// forbidden returns the numbers of all system calls that a role must never make.
+func forbidden(role Role) []uintptr {
+	c, _ := roleCalls(role, 1)
+	names := slices.Clone(c.always)
+	for name := range c.rarely {
+		names = append(names, name)
+	}
+	for _, only := range c.only {
+		names = append(names, only.Name)
+	}
+	info, _ := arch.GetInfo("")
+	var numbers []uintptr
+	// The kernel lets these through whatever a filter says, and ends who calls them
+	// from where it has not put the call itself.
+	names = append(names, "uretprobe", "uprobe")
+	for name, number := range info.SyscallNames {
+		if !slices.Contains(names, name) {
+			numbers = append(numbers, uintptr(number))
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// runHostile runs the program in a jail and returns which attacks succeeded.
+func runHostile(t *testing.T, hostile string, p Plan, task task) []string {
+	t.Helper()
+	input, err := json.Marshal(task)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, theirs, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer report.Close()
+	disk, err := os.OpenFile(filepath.Join(task.Dir, "disk.img"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	var stderr bytes.Buffer
+	c, err := p.Command(Process{
+		Box: "test", Role: RoleQEMU, Program: hostile, Args: []string{string(input)},
+		Files: []*os.File{theirs, disk}, Stderr: &stderr,
+		Read: ProgramFiles(hostile), Devices: []string{os.DevNull, "/dev/urandom"}, Limits: task.Limits,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // the process dies with the thread
+	defer runtime.UnlockOSThread()
+	err = c.Start()
+	theirs.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	output, err := io.ReadAll(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Wait()
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	if last := len(lines) - 1; lines[last] == "done" {
+		return lines[:last]
+	}
+	if len(task.Only) == 0 {
+		t.Fatalf("the hostile program ended with %v: %s\n%.2000s", err, output, stderr.String())
+	}
+	return nil // it did not survive
+}
+
+// buildHostile returns the hostile program.
+func buildHostile(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv(envHostile); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "hostile")
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", path, "./testdata/hostile")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		_ = os.Chmod(dir, 0o755) // for a jail without namespaces
+	}
+	return path
+}

@@ -1,0 +1,55 @@
+package jail
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+// Role says which system calls a process may make.
+type Role string
+
+const (
+	// RoleQEMU is that of QEMU as a VMM.
+	RoleQEMU Role = "qemu"
+	// RoleShim is that of the shim once it has sealed itself.
+	RoleShim Role = "shim"
+)
+
+// Process says what to run in a jail.
+type Process struct {
+	// Box is the box's ID, from which a user of its own follows if root starts it.
+	Box  string
+	Role Role
+	// Program is an absolute path, Args what follows the name.
+	Program string
+	Args    []string
+	// Files are the program's descriptors from 3 on.
+	Files []*os.File
+	// Stderr takes its standard error; its standard input and output are
+	// /dev/null.
+	Stderr io.Writer
+	// Read are files and folders that it may read, Devices those that it may use.
+	// What isn't there is left out.
+	Read, Devices []string
+	Limits        Limits
+}
+
+// Limits bound what a process uses of the host.
+type Limits struct {
+	// MemoryBytes is the memory that it may fill.
+	MemoryBytes int64 `json:"memory_bytes"`
+	// FileBytes is how large it may make a file.
+	FileBytes int64 `json:"file_bytes"`
+	// Threads is how many it may have.
+	Threads int `json:"threads"`
+	// CPUs is how many processors it may keep busy; 0 is no limit.
+	CPUs int `json:"cpus"`
+}
+
+// maxReport bounds what a process that enters a jail is told, and tells.
+const maxReport = 1 << 20
+
+// Probe tries what a jail needs on this host, with executable as the program that
+// calls [Main]; empty means the running one.
+func Probe(ctx context.Context, executable string) (Support, error) { return probe(ctx, executable) }

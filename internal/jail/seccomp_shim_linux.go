@@ -1,0 +1,64 @@
+package jail
+
+import (
+	seccomp "github.com/elastic/go-seccomp-bpf"
+	"golang.org/x/sys/unix"
+)
+
+// shimCalls is what a shim may do once it has started its VMM: a Go program that
+// serves connections on sockets that it has, and writes files in one folder.
+func shimCalls(pid int) calls {
+	return calls{
+		always: []string{
+			// Connections and files.
+			"read", "write", "close", "fcntl", "accept4", "getsockname", "setsockopt", "epoll_pwait", "epoll_ctl",
+			"openat", "newfstatat", "fsync", "renameat", "unlinkat",
+			// Go's runtime.
+			"futex", "nanosleep", "mmap", "madvise", "sigaltstack", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+			"gettid", "getpid", "sched_yield", "exit_group",
+			// The VMM: ended, and awaited.
+			"pidfd_send_signal", "waitid",
+		},
+		rarely: map[string]string{
+			"shutdown":          "a client that closes one direction of a connection",
+			"getpeername":       "a connection's address, in errors",
+			"getsockopt":        "errors of a connection",
+			"munmap":            "memory that goes back to the host",
+			"exit":              "a thread that ends",
+			"writev":            "several buffers at once",
+			"fchmod":            "file modes, where openat's are masked",
+			"fstat":             "a file's size",
+			"lseek":             "files that are read again",
+			"pread64":           "counters of a cgroup",
+			"getrandom":         "random numbers, where the vDSO has none",
+			"clock_gettime":     "hosts whose clock the vDSO can't read",
+			"restart_syscall":   "after a stop and continuation, as by a debugger",
+			"mprotect":          "stacks of threads in programs linked to C",
+			"set_robust_list":   "threads in programs linked to C",
+			"rseq":              "threads in programs linked to C",
+			"brk":               "memory in programs linked to C",
+			"sched_getaffinity": "Go's runtime looks whether it got more processors",
+			"getdents64":        "a folder that is emptied",
+			"rt_sigtimedwait":   "programs linked to C",
+			"eventfd2":          "Go's runtime, for its poller",
+			"epoll_create1":     "Go's runtime, for its poller",
+			"pipe2":             "Go's runtime, on older versions",
+			"timer_create":      "profiling",
+			"timer_settime":     "profiling",
+			"timer_delete":      "profiling",
+			"unlink":            "older versions of Go",
+			"rename":            "older versions of Go",
+			"renameat2":         "renameat where there is none",
+		},
+		only: []seccomp.NameWithConditions{
+			threadsOnly(),
+			// Preemption of its own threads.
+			with("tgkill", equals(0, uint64(pid))),
+			// Limits may be read, not set.
+			with("prlimit64", equals(0, 0), equals(2, 0)),
+			with("prctl", equals(0, unix.PR_SET_VMA)),
+			with("prctl", equals(0, unix.PR_SET_NAME)),
+		},
+		absent: []string{"clone3", "openat2", "statx", "close_range", "pidfd_open"},
+	}
+}
