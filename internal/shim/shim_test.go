@@ -64,14 +64,14 @@ func FuzzReceiveSpec(f *testing.F) {
 
 func TestIdentity(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeIdentity(dir); err != nil {
+	if err := writeIdentity(dir, os.Getpid()); err != nil {
 		t.Fatal(err)
 	}
 	id, err := readIdentity(dir)
 	if err != nil || id.PID != os.Getpid() || !id.alive() {
 		t.Fatalf("identity %+v of this process: %v", id, err)
 	}
-	id.Start++
+	id.Start += "0"
 	if id.alive() {
 		t.Error("a process that started at another time counts as this one")
 	}
