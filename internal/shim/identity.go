@@ -48,12 +48,12 @@ func writeIdentity(dir string, pid int) error {
 // the file is lost or damaged, whoever listens at the shim's socket is it.
 func findShim(dir string) (identity, error) {
 	id, err := readIdentity(dir)
-	if err == nil {
+	if err == nil && id.alive() {
 		return id, nil
 	}
 	conn, dialErr := dialUnix(dir, fileSocket)
 	if dialErr != nil {
-		return identity{}, err
+		return id, err
 	}
 	defer conn.Close()
 	pid, err := peerOf(conn)
