@@ -24,6 +24,11 @@ test: build ## run all tests; installs what they need
 	scripts/install-test-deps
 	scripts/test
 
+.PHONY: soak
+soak: build ## kill, fill and damage at random for 100 rounds
+	scripts/install-test-deps
+	BOXLITE_FAULT_ROUNDS=100 $(GO) test -count 1 -timeout 60m -tags $(TAGS) -v -run Rounds ./test/faults
+
 .PHONY: lint
 lint: ## check formatting and run the linters
 	scripts/lint

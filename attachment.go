@@ -299,7 +299,8 @@ func (a *attachment) lost(err error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
 	defer cancel()
 	if a.run.awaitEnd(ctx) != nil {
-		return err // the box lives: it is the connection
+		// The box lives: it is the connection.
+		return &Error{Kind: protocol.KindOf(err), Err: err, Hint: "if it happens again, stop the box and start it again"}
 	}
 	record, e := shim.ReadExit(a.box.rt.boxes.Dir(a.box.config.ID))
 	switch {

@@ -8,6 +8,9 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/shim"
+	"github.com/boxlite-go/boxlite/internal/stage"
 )
 
 // Box is a virtual machine with a disk of its own. It is a handle: the box
@@ -78,33 +81,25 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 	if l.Err == nil && !l.State.Status.Active() {
 		return nil
 	}
-	r, err := rt.connectEver(ctx, id)
+	stage.Reached("stop/asked", l.Config.Label())
+	if state := l.State; l.Err == nil && state.Status != box.Stopping {
+		state.Status = box.Stopping
+		l.Found(state) // a full disk is no reason to run on
+	}
+	stage.Reached("stop/recorded", l.Config.Label())
+	record, err := rt.end(ctx, id, grace, force)
 	if errors.Is(err, ErrStopped) {
 		return nil // it ended this instant, and is recorded when next looked up
 	}
 	if err != nil {
-		return err
-	}
-	if state := l.State; l.Err == nil && state.Status != box.Stopping {
-		state.Status = box.Stopping
-		if err := l.Set(state); err != nil {
-			return err
-		}
-	}
-	record, err := r.client.Stop(ctx, grace, force)
-	if err == nil {
-		err = r.awaitEnd(ctx)
-	}
-	if err != nil {
 		return &Error{Kind: kindOfCause(err), Op: "stop the box", Box: l.Config.Label(), Err: err}
 	}
-	rt.forget(id, r)
+	stage.Reached("stop/ended", l.Config.Label())
 	if l.Err != nil {
 		return nil // there is no record to write it to
 	}
-	if err := l.Set(l.State.Ended(record)); err != nil {
-		return err
-	}
+	l.Found(l.State.Ended(record))
+	stage.Reached("stop/stopped", l.Config.Label())
 	if l.Config.AutoRemove {
 		return l.Remove()
 	}
@@ -112,6 +107,29 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 		return protocol.FromDetail(detail)
 	}
 	return nil
+}
+
+// end ends the run of a box, and returns how it ended when nothing of it is left.
+// A shim that can't be asked is told by a signal.
+func (rt *Runtime) end(ctx context.Context, id string, grace time.Duration, force bool) (*boxlitev1.ExitRecord, error) {
+	r, err := rt.connectEver(ctx, id)
+	if errors.Is(err, ErrRPCTransport) {
+		return shim.Terminate(ctx, rt.boxes.Dir(id), force)
+	}
+	if err != nil {
+		return nil, err
+	}
+	record, err := r.client.Stop(ctx, grace, force)
+	if errors.Is(err, ErrRPCTransport) {
+		record, err = shim.Terminate(ctx, rt.boxes.Dir(id), force)
+	}
+	if err == nil {
+		err = r.awaitEnd(ctx)
+	}
+	if err == nil {
+		rt.forget(id, r)
+	}
+	return record, err
 }
 
 // Wait waits until the box has stopped, by itself or because it was asked to,

@@ -81,7 +81,10 @@ func checkFormat(path string) error {
 	}
 	format, err := strconv.Atoi(text)
 	if err != nil {
-		return fmt.Errorf("%s is damaged: %w", path, err)
+		return &Error{
+			Kind: ErrStorage, Err: fmt.Errorf("%s is damaged: %w", path, err),
+			Hint: "remove that file, if the home was last used by this version of BoxLite",
+		}
 	}
 	if format > homeFormat {
 		return &Error{

@@ -45,6 +45,12 @@ func (r *run) awaitReady(ctx context.Context) error {
 	return nil
 }
 
+// isEnding reports whether the run is about to end, as far as its shim can say.
+func (r *run) isEnding(ctx context.Context) bool {
+	status, err := r.client.Status(ctx)
+	return err == nil && status.GetStage() == shim.StageStopping
+}
+
 // awaitEnd waits until the run's shim, and so all of the run, is gone.
 func (r *run) awaitEnd(ctx context.Context) error {
 	ended := r.client.Ended()

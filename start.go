@@ -20,6 +20,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/shim"
+	"github.com/boxlite-go/boxlite/internal/stage"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 )
@@ -50,22 +51,56 @@ type launch struct {
 	begin func(context.Context, *run) error
 }
 
-// start brings a box to run, unless it does already, and returns its run.
+// start brings a box to run, unless it does already, and returns its run. A run
+// that is about to end is waited for.
 func (rt *Runtime) start(ctx context.Context, id string, o launch) (*run, error) {
+	for {
+		r, ending, err := rt.startOnce(ctx, id, o)
+		if err != nil || !ending {
+			return r, err
+		}
+		if r == nil {
+			continue // it has ended
+		}
+		if err := r.awaitEnd(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// startOnce is start that does not wait: it reports whether the run is ending.
+func (rt *Runtime) startOnce(ctx context.Context, id string, o launch) (r *run, ending bool, err error) {
 	if err := rt.check(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	l, err := rt.boxes.Lock(ctx, id)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer l.Unlock()
 	if l.Err != nil {
-		return nil, l.Err
+		return nil, false, l.Err
 	}
+	status := l.State.Status
+	if status != box.Running && status != box.Stopping {
+		r, err = rt.startIdle(ctx, l, o)
+		return r, false, err
+	}
+	r, err = rt.connect(ctx, id)
+	if errors.Is(err, ErrStopped) && rt.check() == nil {
+		return nil, true, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	// Stopping: whoever asked for it was killed, or else would hold the lock.
+	ending = status == box.Stopping || (!o.lazy || r.ended == nil) && r.isEnding(ctx)
+	return r, ending, nil
+}
+
+// startIdle starts a box that does not run.
+func (rt *Runtime) startIdle(ctx context.Context, l *box.Locked, o launch) (*run, error) {
 	switch status := l.State.Status; {
-	case status == box.Running:
-		return rt.connect(ctx, id)
 	case status == box.Starting:
 		return rt.adopt(ctx, l)
 	case status == box.Paused:
@@ -150,6 +185,7 @@ type parts struct {
 func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, error) {
 	state := box.State{
 		Status: box.Starting, Runs: l.State.Runs + 1, StartedAt: time.Now().UTC(), ImageDigest: imageDigest(l.Record),
+		Args: l.State.Args, // as long as the image is the same
 	}
 	p, err := rt.prepare(ctx, l, state)
 	if err != nil {
@@ -163,6 +199,13 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		container.Main.Size = o.size
 	} else {
 		o.begin = nil
+	}
+	if state.ImageDigest != p.image.Digest {
+		// The disk belongs to this image from now on, whoever ends this start.
+		state.ImageDigest, state.Args = p.image.Digest, container.GetMain().GetArgs()
+		if err := l.Set(state); err != nil {
+			return nil, err
+		}
 	}
 	spec := rt.shimSpec(l, p)
 	spec.Container = container
@@ -180,8 +223,10 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		return nil, err
 	}
 	p.stages = append(p.stages, box.Stage{Name: "shim", Nanos: time.Since(began)})
+	stage.Reached("start/shim-answers", l.Config.Label())
 	r := &run{client: client, attached: !spec.Detached, ended: make(chan struct{})}
 	ready, err := client.Ready(startCtx)
+	stage.Reached("start/box-ready", l.Config.Label())
 	if err == nil && o.begin != nil {
 		err = o.begin(startCtx, r)
 	}
@@ -197,10 +242,11 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		state.Jail = p.jail
 		state.Kernel = ready.GetKernelRelease()
 		state.Stages = p.stages
-		for _, stage := range ready.GetStages() {
-			state.Stages = append(state.Stages, box.Stage{Name: stage.GetName(), Nanos: time.Duration(stage.GetNanos())})
+		for _, s := range ready.GetStages() {
+			state.Stages = append(state.Stages, box.Stage{Name: s.GetName(), Nanos: time.Duration(s.GetNanos())})
 		}
 		err = l.Set(state)
+		stage.Reached("start/running", l.Config.Label())
 	}
 	if err == nil {
 		err = rt.track(l.ID, r)
@@ -227,9 +273,9 @@ func stageOf(client *shim.Client) string {
 }
 
 // tooSlow says at which stage a start has spent all its time.
-func tooSlow(l *box.Locked, stage string, limit time.Duration) error {
+func tooSlow(l *box.Locked, at string, limit time.Duration) error {
 	return &Error{
-		Kind: ErrTimeout, Op: "start the box, stage " + stage, Box: l.Config.Label(),
+		Kind: ErrTimeout, Op: "start the box, stage " + at, Box: l.Config.Label(),
 		Err: fmt.Errorf("it has not come up within %v", limit),
 		Hint: "the guest's console may tell why: boxlite logs --console " + l.Config.Label() +
 			"; on a busy host, raise Options.StartTimeout",
@@ -257,7 +303,11 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 	var imageTime, diskTime, engineTime, jailTime time.Duration
 	began := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return l.Set(state) })
+	g.Go(func() error {
+		err := l.Set(state)
+		stage.Reached("start/recorded", l.Config.Label())
+		return err
+	})
 	g.Go(func() (err error) {
 		if p.image, err = rt.imageOf(ctx, record); err == nil {
 			p.imageDisk, err = rt.images.Disk(ctx, p.image, nil)
@@ -267,6 +317,7 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 	})
 	g.Go(func() error {
 		err := rt.makeDisk(record)
+		stage.Reached("start/disk", l.Config.Label())
 		diskTime = time.Since(began)
 		return err
 	})
@@ -284,6 +335,7 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 		return err
 	})
 	err := g.Wait()
+	stage.Reached("start/prepared", l.Config.Label())
 	p.stages = []box.Stage{
 		{Name: "image", Nanos: imageTime},
 		{Name: "disk", Nanos: diskTime},

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"unicode/utf8"
 
-	"github.com/google/renameio/v2"
+	"github.com/boxlite-go/boxlite/internal/durable"
 )
 
 const (
@@ -33,6 +33,9 @@ func readJSON(path string, v any) error {
 	}
 	if len(data) > maxRecord {
 		return fmt.Errorf("%s is larger than %d bytes", path, maxRecord)
+	}
+	if !utf8.Valid(data) { // which encoding/json would mend
+		return fmt.Errorf("%s is damaged: it is not text", path)
 	}
 	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("%s is damaged: %w", path, err)
@@ -68,19 +71,5 @@ func replaceJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(path)
-	if err := renameio.WriteFile(path, data, 0o600, renameio.WithTempDir(dir)); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.Replace(path, data)
 }

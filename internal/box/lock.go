@@ -11,7 +11,10 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/boxlite-go/boxlite/internal/durable"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/shim"
+	"github.com/boxlite-go/boxlite/internal/stage"
 )
 
 // Locked is a box whose lock is held: nobody else changes its state, or starts
@@ -53,13 +56,13 @@ func (s *Store) locked(ctx context.Context, id string, take func(*flock.Flock) (
 	// its path any more, for IDs are never used again.
 	r, err := s.read(id)
 	l := &Locked{Record: r, store: s, lock: lock}
-	if err == nil {
-		err = l.settle(ctx)
-	}
 	if err != nil {
 		l.Unlock()
 		return nil, err
 	}
+	// Nobody else writes here now: what is not finished never will be.
+	_ = os.Remove(filepath.Join(l.Dir(), fileState+durable.Suffix))
+	l.settle(ctx)
 	return l, nil
 }
 
@@ -70,7 +73,8 @@ func (l *Locked) Unlock() { _ = l.lock.Close() }
 func (l *Locked) Dir() string { return l.store.Dir(l.ID) }
 
 // Set changes the state, and returns when it is on disk. A transition that the
-// table doesn't have gives an error of kind InvalidState.
+// table doesn't have gives an error of kind InvalidState. When a run begins, what
+// the last one left is forgotten.
 func (l *Locked) Set(state State) error {
 	op := fmt.Sprintf("change the box from %s to %s", l.State.Status, state.Status)
 	if !l.State.Status.Can(state.Status) {
@@ -79,11 +83,28 @@ func (l *Locked) Set(state State) error {
 			Err: errors.New("a box can't do that"),
 		}
 	}
-	if err := replaceJSON(filepath.Join(l.Dir(), fileState), state); err != nil {
+	err := error(nil)
+	if state.Status == Starting && !l.State.Status.Active() && l.State.Status != Unknown {
+		// An exit record that is found later is then of this run, whatever the
+		// clock says.
+		err = shim.Forget(l.Dir())
+	}
+	if err == nil {
+		err = replaceJSON(filepath.Join(l.Dir(), fileState), state)
+	}
+	if err != nil {
 		return storageError(op, l.Config.Label(), err)
 	}
 	l.State = state
 	return nil
+}
+
+// Found records a state that the box has come to already. If that can't be
+// written, as on a full disk, whoever looks next finds it again.
+func (l *Locked) Found(state State) {
+	if err := l.Set(state); err != nil {
+		l.State = state
+	}
 }
 
 // Remove deletes the box, which must not be active, and unlocks it. Once the
@@ -92,7 +113,7 @@ func (l *Locked) Set(state State) error {
 func (l *Locked) Remove() error {
 	defer l.Unlock()
 	const op = "remove the box"
-	if l.State.Status.Active() {
+	if l.State.Status.Active() || l.Err != nil && running(context.Background(), l.Dir()) {
 		return &protocol.Error{
 			Kind: protocol.KindInvalidState, Op: op, Box: l.Config.Label(),
 			Err:  fmt.Errorf("it is %s", l.State.Status),
@@ -100,11 +121,13 @@ func (l *Locked) Remove() error {
 		}
 	}
 	gone := filepath.Join(l.store.dir, fmt.Sprintf("%s%s-%d", prefixGone, l.ID, time.Now().UnixNano()))
+	stage.Reached("remove/asked", l.Config.Label())
 	err := os.Rename(l.Dir(), gone)
 	if err == nil {
-		err = syncDir(l.store.dir)
+		err = durable.SyncDir(l.store.dir)
 	}
 	if err == nil {
+		stage.Reached("remove/renamed", l.Config.Label())
 		err = os.RemoveAll(gone)
 	}
 	if err != nil {

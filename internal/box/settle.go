@@ -3,6 +3,8 @@ package box
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
@@ -10,13 +12,16 @@ import (
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
+// shimTimeout is how long a shim may take to say what it is doing.
+const shimTimeout = 5 * time.Second
+
 // settled returns the record after putting it right. A box whose lock another
 // process holds is being changed, and is what it says.
 func (s *Store) settled(ctx context.Context, r Record) (Record, error) {
 	if !r.State.Status.Active() && r.State.Status != Unknown {
 		return r, nil
 	}
-	if alive(ctx, s.Dir(r.ID)) {
+	if r.State.Status == Running && running(ctx, s.Dir(r.ID)) {
 		return r, nil
 	}
 	l, err := s.TryLock(ctx, r.ID)
@@ -30,24 +35,43 @@ func (s *Store) settled(ctx context.Context, r Record) (Record, error) {
 	return l.Record, nil
 }
 
-// settle makes a box that is said to be active, but has no shim, stopped; and one
-// of whose record only the state was damaged, too.
-func (l *Locked) settle(ctx context.Context) error {
-	switch {
-	case l.State.Status == Unknown && l.Config.Format != 0 && !alive(ctx, l.Dir()):
-		err := l.Set(State{Status: Stopped, ImageDigest: l.Config.ImageDigest, Error: FailureOf(l.Err)})
-		if err == nil {
-			l.Err = nil
-		}
-		return err
-	case l.State.Status.Active() && !alive(ctx, l.Dir()):
-		return l.Set(l.State.Ended(lastExit(l.Dir(), l.State.StartedAt)))
+// settle puts the record right. A box that is said to be active, and has no shim,
+// has stopped. One whose start, stop or pause was cut short, because who asked for
+// it was killed, is what its shim says. If only the state is damaged, there is a
+// new one.
+func (l *Locked) settle(ctx context.Context) {
+	state, damaged := l.State, l.State.Status == Unknown
+	if damaged && l.Config.Format == 0 || !damaged && !state.Status.Active() {
+		return
 	}
-	return nil
+	runs := running(ctx, l.Dir())
+	switch {
+	case runs:
+		now, ok := statusNow(ctx, l.Dir())
+		if !ok {
+			return
+		}
+		state.Status = now
+	case damaged:
+		state.Status = Stopped
+	default:
+		state = state.Ended(lastExit(l.Dir()))
+	}
+	if damaged {
+		state.ImageDigest, state.Error = l.Config.ImageDigest, FailureOf(l.Err)
+		l.Err = nil
+	}
+	if state.Status != l.State.Status {
+		l.Found(state)
+	}
+	if !runs {
+		_ = shim.Sweep(l.Dir()) // what stays is swept by the next start
+	}
 }
 
-// alive reports whether a shim runs for the box in dir.
-func alive(ctx context.Context, dir string) bool {
+// running reports whether a shim runs for the box in dir, be it one that can't be
+// reached.
+func running(ctx context.Context, dir string) bool {
 	client, err := shim.Connect(ctx, dir)
 	if err == nil {
 		_ = client.Close()
@@ -55,18 +79,44 @@ func alive(ctx context.Context, dir string) bool {
 	return !errors.Is(err, protocol.KindStopped)
 }
 
-// lastExit returns the exit record of the run that began at since, or one that
-// says that there is none.
-func lastExit(dir string, since time.Time) *boxlitev1.ExitRecord {
+// statusNow asks a shim what its box is doing.
+func statusNow(ctx context.Context, dir string) (Status, bool) {
+	client, err := shim.Connect(ctx, dir)
+	if err != nil {
+		return Unknown, false
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, shimTimeout)
+	defer cancel()
+	status, err := client.Status(ctx)
+	if err != nil {
+		return Unknown, false
+	}
+	switch status.GetStage() {
+	case shim.StageRunning:
+		return Running, true
+	case shim.StagePaused:
+		return Paused, true
+	case shim.StageStopping:
+		return Stopping, true
+	}
+	return Starting, true
+}
+
+// lastExit returns the exit record of the latest run, or one that says that there
+// is none.
+func lastExit(dir string) *boxlitev1.ExitRecord {
 	record, err := shim.ReadExit(dir)
-	if err == nil && record.GetUnixNanos() >= since.UnixNano() {
+	if err == nil {
 		return record
+	}
+	cause := errors.New("its shim ended without saying how: it was killed, or the host was restarted")
+	if !errors.Is(err, fs.ErrNotExist) {
+		cause = fmt.Errorf("it is not known how its shim ended: %w", err)
 	}
 	return &boxlitev1.ExitRecord{
 		Reason: ReasonLost, UnixNanos: time.Now().UnixNano(),
-		Error: protocol.ToDetail(&protocol.Error{
-			Kind: protocol.KindEngine, Err: errors.New("its shim ended without saying how: it was killed, or the host was restarted"),
-		}),
+		Error: protocol.ToDetail(&protocol.Error{Kind: protocol.KindEngine, Err: cause}),
 	}
 }
 

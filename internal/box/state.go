@@ -32,11 +32,13 @@ const (
 var transitions = map[Status][]Status{
 	Configured: {Starting, Unknown},
 	// Stopped: whoever started it was killed, and its shim is gone.
-	Starting: {Running, Failed, Stopping, Stopped, Unknown},
+	// Starting: more is known of the run.
+	Starting: {Starting, Running, Failed, Stopping, Stopped, Unknown},
 	// Stopped: the main process, the guest or the shim ended by itself.
-	Running:  {Paused, Stopping, Stopped, Unknown},
-	Paused:   {Running, Stopping, Stopped, Unknown},
-	Stopping: {Stopped, Unknown},
+	Running: {Paused, Stopping, Stopped, Unknown},
+	Paused:  {Running, Stopping, Stopped, Unknown},
+	// Running, Paused, Starting: whoever was to stop it was killed before it could.
+	Stopping: {Starting, Running, Paused, Stopped, Unknown},
 	Stopped:  {Starting, Unknown},
 	Failed:   {Starting, Unknown},
 	Unknown:  {Configured, Starting, Running, Paused, Stopping, Stopped, Failed},

@@ -14,10 +14,10 @@ func TestTransitions(t *testing.T) {
 	table := map[Status]string{
 		//           C S R P S S F U
 		Configured: ". x . . . . . x",
-		Starting:   ". . x . x x x x",
+		Starting:   ". x x . x x x x",
 		Running:    ". . . x x x . x",
 		Paused:     ". . x . x x . x",
-		Stopping:   ". . . . . x . x",
+		Stopping:   ". x x x . x . x",
 		Stopped:    ". x . . . . . x",
 		Failed:     ". x . . . . . x",
 		Unknown:    "x x x x x x x .",

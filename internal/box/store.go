@@ -7,12 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
 
+	"github.com/boxlite-go/boxlite/internal/durable"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/stage"
 )
 
 const (
@@ -42,7 +43,8 @@ func Open(dir string) (*Store, error) {
 }
 
 // sweep does nothing while another process creates a box: what is half made may
-// be that one.
+// be that one. What can't be removed stays until the next time, and is in nobody's
+// way.
 func (s *Store) sweep() error {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -63,11 +65,10 @@ func (s *Store) sweep() error {
 		return err
 	}
 	defer lock.Close()
-	var errs []error
 	for _, name := range left {
-		errs = append(errs, os.RemoveAll(filepath.Join(s.dir, name)))
+		_ = os.RemoveAll(filepath.Join(s.dir, name))
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 func (s *Store) namesLock() *flock.Flock {
@@ -135,26 +136,29 @@ func (s *Store) build(r Record) (err error) {
 	if err := os.MkdirAll(filepath.Join(fresh, dirLogs), 0o700); err != nil {
 		return err
 	}
+	stage.Reached("create/folder", r.Config.Label())
 	if err := createJSON(filepath.Join(fresh, fileConfig), r.Config); err != nil {
 		return err
 	}
+	stage.Reached("create/config", r.Config.Label())
 	if err := createJSON(filepath.Join(fresh, fileState), r.State); err != nil {
 		return err
 	}
-	if err := syncDir(fresh); err != nil {
+	stage.Reached("create/written", r.Config.Label())
+	if err := durable.SyncDir(fresh); err != nil {
 		return err
 	}
 	if err := os.Rename(fresh, s.Dir(r.ID)); err != nil {
 		return err
 	}
-	return syncDir(s.dir)
+	stage.Reached("create/named", r.Config.Label())
+	return durable.SyncDir(s.dir)
 }
 
 func storageError(op, box string, err error) error {
 	e := &protocol.Error{Kind: protocol.KindStorage, Op: op, Box: box, Err: err}
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		e.Kind = protocol.KindResourceExhausted
-		e.Hint = "free space on the disk that holds BoxLite's home"
+	if durable.IsFull(err) {
+		e.Kind, e.Hint = protocol.KindResourceExhausted, durable.HintFull
 	}
 	return e
 }

@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -23,7 +24,7 @@ type containerService struct {
 	mu        sync.Mutex
 	request   *boxlitev1.ContainerInitRequest // nil before Init
 	container *container.Container
-	mounted   bool
+	disk      *os.File // the box's, while it is mounted
 	started   bool
 }
 
@@ -39,7 +40,11 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 	if err := mountRoot(r.GetImageDisk(), r.GetBoxDisk()); err != nil {
 		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "set up the container", Err: err})
 	}
-	s.mounted = true
+	disk, err := os.Open(dirBox)
+	if err != nil {
+		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "set up the container", Err: err})
+	}
+	s.disk = disk
 	cgroup, err := makeCgroup()
 	if err != nil {
 		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "set up the container", Err: err})
@@ -137,16 +142,31 @@ func (s *containerService) kill() {
 func (s *containerService) unmount() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.mounted {
+	if s.disk == nil {
 		return nil
 	}
-	s.mounted = false
 	var failed []error
 	for _, dir := range []string{dirContainer, dirBox, dirImage} {
+		if dir == dirBox {
+			failed = append(failed, s.flush())
+		}
 		if err := unix.Unmount(dir, 0); err != nil {
 			failed = append(failed, &os.PathError{Op: "unmount", Path: dir, Err: err})
 		}
 	}
 	unix.Sync() // for what could not be unmounted
 	return errors.Join(failed...)
+}
+
+// flush writes everything to the box's disk. It fails if anything could not be
+// written since the disk was mounted, even if nobody noticed (syncfs(2)).
+func (s *containerService) flush() error {
+	defer func() {
+		_ = s.disk.Close()
+		s.disk = nil
+	}()
+	if err := unix.Syncfs(int(s.disk.Fd())); err != nil {
+		return fmt.Errorf("not all that was written is on the disk; on the host it may be full: %w", err)
+	}
+	return nil
 }

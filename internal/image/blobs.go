@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/boxlite-go/boxlite/internal/durable"
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/opencontainers/go-digest"
@@ -39,7 +40,22 @@ func (s *Store) blobPath(d digest.Digest) string { return s.path(blobsDir, d.Enc
 // they are complete and checked.
 func (s *Store) hasBlob(desc ocispec.Descriptor) bool {
 	info, err := os.Stat(s.blobPath(desc.Digest))
-	return err == nil && info.Size() == desc.Size
+	return err == nil && info.Mode().IsRegular() && info.Size() == desc.Size
+}
+
+// isIntact reports whether the store holds a blob, and it still is what it was.
+func (s *Store) isIntact(ctx context.Context, desc ocispec.Descriptor) bool {
+	if !s.hasBlob(desc) {
+		return false
+	}
+	f, err := os.Open(s.blobPath(desc.Digest))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	sum := digest.SHA256.Digester()
+	_, err = io.CopyBuffer(sum.Hash(), contextReader{ctx, f}, make([]byte, copyBuffer))
+	return err == nil && sum.Digest() == desc.Digest
 }
 
 // readBlob reads a small blob and checks it.
@@ -52,14 +68,24 @@ func (s *Store) readBlob(d digest.Digest, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+		return nil, damagedBlob(d)
+	}
 	b, err := readAll(f, limit)
 	if err != nil {
 		return nil, err
 	}
 	if digest.FromBytes(b) != d {
-		return nil, fmt.Errorf("the stored blob %s is damaged", d)
+		return nil, damagedBlob(d)
 	}
 	return b, nil
+}
+
+func damagedBlob(d digest.Digest) error {
+	return &protocol.Error{
+		Kind: protocol.KindImage, Err: fmt.Errorf("the stored blob %s is damaged", d),
+		Hint: "pull or import the image again: what is damaged is replaced",
+	}
 }
 
 // readAll reads all of r, which must not be longer than limit.
@@ -147,7 +173,7 @@ func (s *session) adopt(b blob) error {
 // putBlob stores a small blob.
 func (s *session) putBlob(ctx context.Context, content []byte) (digest.Digest, error) {
 	d := digest.FromBytes(content)
-	if s.store.hasBlob(ocispec.Descriptor{Digest: d, Size: int64(len(content))}) {
+	if s.store.isIntact(ctx, ocispec.Descriptor{Digest: d, Size: int64(len(content))}) {
 		return d, nil
 	}
 	b, err := s.copyBlob(ctx, bytes.NewReader(content), int64(len(content)), func(int64) {})
@@ -162,10 +188,7 @@ func publish(f *os.File, path string) error {
 	if err := f.Sync(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncParent(path)
+	return durable.Rename(f.Name(), path)
 }
 
 func exists(path string) bool {

@@ -3,12 +3,15 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/stage"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -33,7 +36,7 @@ func (s *Store) disk(ctx context.Context, image Image, reporter *reporter) (stri
 		return "", err
 	}
 	path := s.diskPath(d)
-	if exists(path) {
+	if isWhole(path) {
 		return path, nil
 	}
 	session, err := s.begin(ctx)
@@ -46,14 +49,51 @@ func (s *Store) disk(ctx context.Context, image Image, reporter *reporter) (stri
 		return "", err
 	}
 	defer unlock()
-	if exists(path) {
+	if isWhole(path) {
 		return path, nil
 	}
 	layers, err := session.layers(ctx, d)
 	if err != nil {
 		return "", err
 	}
-	return path, session.build(ctx, layers, path, reporter)
+	err = session.build(ctx, layers, path, reporter)
+	if err != nil && session.dropDamaged(ctx, d) {
+		err = &protocol.Error{
+			Kind: protocol.KindImage, Err: fmt.Errorf("what is stored of the image is damaged: %w", err),
+			Hint: "pull or import the image again: what is damaged is replaced",
+		}
+	}
+	return path, err
+}
+
+// dropDamaged removes the blobs of an image that are not what they were, and
+// reports whether there were any.
+func (s *session) dropDamaged(ctx context.Context, d digest.Digest) (dropped bool) {
+	manifest, err := s.store.readManifest(d)
+	if err != nil {
+		return false
+	}
+	for _, l := range manifest.Layers {
+		if s.store.isIntact(ctx, l) || ctx.Err() != nil {
+			continue
+		}
+		if unlock, ok := s.store.tryLockItem(l.Digest); ok {
+			dropped = os.RemoveAll(s.store.blobPath(l.Digest)) == nil || dropped
+			unlock()
+		}
+	}
+	return dropped
+}
+
+// wholeTime is the modification time of a disk that is as it was made. It is
+// before all others, so whatever has been written to the disk since, by accident
+// or not, shows.
+var wholeTime = time.Unix(1, 0)
+
+// isWhole reports whether there is a disk at path, as it was made.
+func isWhole(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.ModTime().Equal(wholeTime)
 }
 
 func (s *Store) diskPath(d digest.Digest) string { return s.path(disksDir, d.Encoded()+".ext4") }
@@ -71,6 +111,10 @@ func (s *session) build(ctx context.Context, layers []flatten.Layer, path string
 	if err != nil {
 		return err
 	}
+	if err := os.Chtimes(f.Name(), wholeTime, wholeTime); err != nil {
+		return err
+	}
+	stage.Reached("pull/disk", path)
 	return publish(f, path)
 }
 
@@ -98,12 +142,9 @@ func (s *session) layers(ctx context.Context, d digest.Digest) ([]flatten.Layer,
 		if !s.store.hasBlob(l) {
 			return nil, gone(fs.ErrNotExist)
 		}
-		layer := flatten.Layer{Name: l.Digest.String(), Open: s.store.opener(l.Digest)}
-		// A plain layer was checked against its digest when it came.
-		if diffID := config.RootFS.DiffIDs[i]; diffID != l.Digest {
-			layer.DiffID = diffID.String()
-		}
-		layers = append(layers, layer)
+		layers = append(layers, flatten.Layer{
+			Name: l.Digest.String(), Open: s.store.opener(l.Digest), DiffID: config.RootFS.DiffIDs[i].String(),
+		})
 	}
 	return layers, nil
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/boxlite-go/boxlite/internal/durable"
+	"github.com/boxlite-go/boxlite/internal/stage"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -27,10 +29,8 @@ func (r *remote) blob(ctx context.Context, s *session, desc ocispec.Descriptor, 
 		}
 		return err
 	}
-	if err := os.Rename(d.path, s.store.blobPath(desc.Digest)); err != nil {
-		return err
-	}
-	return syncParent(s.store.blobPath(desc.Digest))
+	stage.Reached("pull/blob", desc.Digest.String())
+	return durable.Rename(d.path, s.store.blobPath(desc.Digest))
 }
 
 // download is one blob on its way.

@@ -12,6 +12,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/image/layer"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/stage"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -185,9 +186,10 @@ func (p *puller) assemble(ctx context.Context, reference string, configJSON []by
 		return Image{}, err
 	}
 	for _, b := range blobs {
-		if p.store.hasBlob(ocispec.Descriptor{Digest: b.digest, Size: b.size}) {
-			continue
+		if !exists(b.path) {
+			continue // it has been adopted, under another name of the image
 		}
+		stage.Reached("pull/blob", reference)
 		if err := p.adopt(b); err != nil {
 			return Image{}, err
 		}

@@ -6,13 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
-	"github.com/google/renameio/v2"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -55,12 +54,9 @@ func (r record) image(config *ocispec.Image) Image {
 	}
 }
 
-// readIndex needs no lock: the file is only ever replaced as a whole.
-func (s *Store) readIndex() (*index, error) {
-	f, err := os.Open(s.path(indexFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return &index{Version: indexVersion}, nil
-	}
+// readIndexFile reads the index, or its copy.
+func (s *Store) readIndexFile(name string) (*index, error) {
+	f, err := os.Open(s.path(name))
 	if err != nil {
 		return nil, fail("read the image index", protocol.KindStorage, err)
 	}
@@ -70,22 +66,26 @@ func (s *Store) readIndex() (*index, error) {
 		return nil, fail("read the image index", protocol.KindStorage, err)
 	}
 	i, err := parseIndex(b)
-	if err != nil {
-		return nil, &protocol.Error{
-			Kind: protocol.KindStorage, Op: "read the image index", Err: err,
-			Hint: fmt.Sprintf("move %s away; boxes keep working, and what is pulled again is not downloaded again", f.Name()),
-		}
-	}
-	return i, nil
+	return i, fail("read the image index "+f.Name(), protocol.KindStorage, err)
 }
 
 func parseIndex(b []byte) (*index, error) {
+	if !utf8.Valid(b) { // which encoding/json would mend
+		return nil, errors.New("it is damaged")
+	}
 	var i index
 	if err := json.Unmarshal(b, &i); err != nil {
 		return nil, err
 	}
-	if i.Version != indexVersion {
-		return nil, fmt.Errorf("it has version %d, and this BoxLite knows %d", i.Version, indexVersion)
+	if i.Version > indexVersion {
+		return nil, &protocol.Error{
+			Kind: protocol.KindUnsupported,
+			Err:  fmt.Errorf("it has version %d, and this BoxLite knows %d", i.Version, indexVersion),
+			Hint: "use a newer version of BoxLite, or another home",
+		}
+	}
+	if i.Version < 1 {
+		return nil, errors.New("it has no version")
 	}
 	for _, r := range i.Images {
 		for _, d := range []digest.Digest{r.Digest, r.ID} {
@@ -102,7 +102,7 @@ func parseIndex(b []byte) (*index, error) {
 	return &i, nil
 }
 
-// writeIndex replaces the index. The store must be locked.
+// writeIndex replaces the index, and then its copy. The store must be locked.
 func (s *Store) writeIndex(i *index) error {
 	slices.SortFunc(i.Images, func(a, b record) int {
 		return cmp.Or(cmp.Compare(a.Reference, b.Reference), cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Digest, b.Digest))
@@ -111,11 +111,26 @@ func (s *Store) writeIndex(i *index) error {
 	if err != nil {
 		return err
 	}
-	path := s.path(indexFile)
-	if err := renameio.WriteFile(path, append(b, '\n'), 0o600, renameio.WithTempDir(s.path(tmpDir))); err != nil {
+	for _, name := range []string{indexFile, spareFile} {
+		if err := s.replace(name, append(b, '\n')); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace puts data in the place of a file, at once and durably.
+func (s *Store) replace(name string, data []byte) error {
+	f, err := os.CreateTemp(s.path(tmpDir), name)
+	if err != nil {
 		return err
 	}
-	return syncParent(path)
+	defer os.Remove(f.Name()) // which fails if all goes well
+	defer f.Close()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	return publish(f, s.path(name))
 }
 
 // put adds an image, which takes its name from whatever had it before.
@@ -177,14 +192,4 @@ func match(images []Image, ref, platform string) []Image {
 	}
 	at := slices.IndexFunc(exact, func(i Image) bool { return i.Platform == platform })
 	return exact[max(at, 0):][:1]
-}
-
-// syncParent makes the names in a file's folder durable.
-func syncParent(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

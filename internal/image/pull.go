@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/stage"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
@@ -104,6 +106,9 @@ type puller struct {
 	variant  string // of the processor, that an index says the image is for
 	stdin    io.Reader
 	reporter *reporter
+	// verify says that blobs of the store are not trusted: there is no disk of
+	// the image, which would have been made of them.
+	verify bool
 }
 
 // content is where the blobs of an image come from.
@@ -133,7 +138,11 @@ func (p *puller) fetch(ctx context.Context, from content) (Image, error) {
 	if err := p.keep(ctx, append(doc.digests(), digest.FromBytes(manifest))...); err != nil {
 		return Image{}, err
 	}
+	p.verify = !isWhole(p.store.diskPath(digest.FromBytes(manifest)))
 	// The configuration first: it tells whether the rest is any use.
+	if _, err := p.store.readConfig(doc.Config.Digest); err != nil {
+		_ = os.RemoveAll(p.store.blobPath(doc.Config.Digest)) // damaged, or not there
+	}
 	if err := p.get(ctx, from, doc.Config); err != nil {
 		return Image{}, err
 	}
@@ -189,7 +198,7 @@ func (p *puller) get(ctx context.Context, from content, desc ocispec.Descriptor)
 		return err
 	}
 	defer unlock()
-	if p.store.hasBlob(desc) {
+	if p.store.hasBlob(desc) && (!p.verify || p.store.isIntact(ctx, desc)) {
 		done(desc.Size)
 		return nil
 	}
@@ -244,6 +253,7 @@ func (p *puller) commit(ctx context.Context, reference string, manifest []byte, 
 		return Image{}, err
 	}
 	index.put(r)
+	stage.Reached("pull/index", reference)
 	return r.image(config), p.store.writeIndex(index)
 }
 

@@ -95,12 +95,13 @@ func (s *Store) keptBySessions() map[digest.Digest]bool {
 	return kept
 }
 
-// removeAbandoned removes what dead processes left behind, unless someone holds
-// the store's lock: then it waits for the next time.
+// removeAbandoned removes what dead processes left behind, and repairs the index,
+// unless someone holds the store's lock: then it waits for the next time.
 func (s *Store) removeAbandoned() {
 	f := flock.New(s.path(lockFile), flock.SetPermissions(0o600))
 	defer f.Close()
 	if ok, err := f.TryLock(); ok && err == nil {
 		s.keptBySessions()
+		s.repairIndex()
 	}
 }

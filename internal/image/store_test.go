@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -133,57 +132,6 @@ func TestStoreIsPrivate(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-}
-
-func TestDamagedIndex(t *testing.T) {
-	path := writeTemp(t, tarOf(t, "a", "x"))
-	for name, content := range map[string]string{
-		"cut off":     `{"version": 1, "images": [{"refer`,
-		"empty":       "",
-		"newer":       `{"version": 2}`,
-		"bad digests": `{"version": 1, "images": [{"reference": "a", "digest": "sha256:../../x", "id": "sha256:../../x"}]}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := openStore(t, Options{})
-			mustPull(t, s, "rootfs:"+path)
-			if err := os.WriteFile(s.path(indexFile), []byte(content), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err := s.List(t.Context())
-			wantError(t, err, protocol.KindStorage, "read the image index", "move "+s.path(indexFile)+" away")
-			_, err = s.Pull(t.Context(), "rootfs:"+path, PullOptions{})
-			wantError(t, err, protocol.KindStorage, "read the image index", "move")
-			_, err = s.Prune(t.Context(), nobody)
-			wantError(t, err, protocol.KindStorage, "read the image index", "move")
-			// Doing so helps.
-			if err := os.Remove(s.path(indexFile)); err != nil {
-				t.Fatal(err)
-			}
-			mustPull(t, s, "rootfs:"+path)
-		})
-	}
-}
-
-// A blob that was damaged later is noticed, and pulling the image again repairs it.
-func TestDamagedBlobs(t *testing.T) {
-	path := writeTemp(t, gzipped(t, tarOf(t, "a", "x")))
-	s := openStore(t, Options{})
-	image := mustPull(t, s, "rootfs:"+path)
-	for _, name := range files(t, s, blobsDir) {
-		if err := os.Truncate(s.path(blobsDir, name), 10); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := s.Disk(t.Context(), image, nil); err == nil {
-		t.Error("a disk was built of damaged blobs")
-	}
-	if images, err := s.List(t.Context()); err != nil || len(images) != 0 {
-		t.Errorf("images: %+v, %v", images, err)
-	}
-	if got := contentOf(t, s, mustPull(t, s, "rootfs:"+path), "/a"); got != "x" {
-		t.Errorf("/a is %q", got)
-	}
-	wantClean(t, s)
 }
 
 func TestDiskIsBuiltOnce(t *testing.T) {

@@ -3,6 +3,7 @@ package shim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -20,6 +21,7 @@ import (
 // methods may be called concurrently.
 type Client struct {
 	dir     string
+	id      identity
 	control *grpc.ClientConn
 	guest   *grpc.ClientConn
 	// first is the connection by which the shim was found. gRPC closes it only
@@ -34,9 +36,10 @@ type Client struct {
 }
 
 // Connect finds the shim that runs for the box in dir. Without one the error is
-// of kind Stopped.
+// of kind Stopped. One that runs, but has lost its socket or not made it yet, gives
+// an error of kind RPCTransport; [Terminate] ends it.
 func Connect(ctx context.Context, dir string) (*Client, error) {
-	id, err := readIdentity(dir)
+	id, err := findShim(dir)
 	if err != nil || !id.alive() {
 		return nil, &protocol.Error{Kind: protocol.KindStopped, Op: "connect to the box", Err: errors.New("it is not running")}
 	}
@@ -49,9 +52,16 @@ func Connect(ctx context.Context, dir string) (*Client, error) {
 	}
 	conn, err := dialUnix(dir, fileSocket)
 	if err != nil {
-		return nil, &protocol.Error{Kind: protocol.KindStopped, Op: "connect to the box", Err: err}
+		if !id.alive() {
+			return nil, &protocol.Error{Kind: protocol.KindStopped, Op: "connect to the box", Err: err}
+		}
+		return nil, &protocol.Error{
+			Kind: protocol.KindRPCTransport, Op: "connect to the box",
+			Err:  fmt.Errorf("it runs, but can't be reached: %w", err),
+			Hint: "stop it, then start it again",
+		}
 	}
-	c := &Client{dir: dir, first: conn}
+	c := &Client{dir: dir, id: id, first: conn}
 	c.control, err = newConn(conn, func(context.Context) (net.Conn, error) { return dialUnix(dir, fileSocket) })
 	if err != nil {
 		_ = conn.Close()
@@ -168,10 +178,7 @@ func lost(ctx context.Context, err error) bool {
 func (c *Client) Guest() grpc.ClientConnInterface { return c.guest }
 
 // Alive reports whether the shim's process still runs.
-func (c *Client) Alive() bool {
-	id, err := readIdentity(c.dir)
-	return err == nil && id.alive()
-}
+func (c *Client) Alive() bool { return c.id.alive() }
 
 // Ended is closed when the shim's process has ended. It is nil, and so blocks for
 // ever, if another process started the shim.

@@ -54,7 +54,7 @@ func jumped(wall, awake time.Duration) bool { return (wall - awake).Abs() > cloc
 func (p *process) keepTimeOnce(ctx context.Context) {
 	p.pausing.Lock()
 	defer p.pausing.Unlock()
-	if p.paused {
+	if p.paused.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, clockTimeout)

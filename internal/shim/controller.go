@@ -12,18 +12,25 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/boxlite-go/boxlite/internal/durable"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/stage"
 )
 
 // Start starts a shim for the box and returns when it can be asked things; the
 // machine starts meanwhile. executable is one that calls [Main] when its name is
 // [Name]; empty means the running one.
 //
+// The box's lock must be held, and [Forget] have been called since the last run.
 // Unless spec.Detached, the box is shut down when this process ends, or when the
 // Client is closed.
 func Start(ctx context.Context, executable string, spec Spec) (*Client, error) {
 	fail := func(err error) (*Client, error) {
-		return nil, &protocol.Error{Kind: protocol.KindInternal, Op: "start the shim", Box: spec.BoxID, Err: err}
+		e := &protocol.Error{Kind: protocol.KindInternal, Op: "start the shim", Box: spec.BoxID, Err: err}
+		if durable.IsFull(err) {
+			e.Kind, e.Hint = protocol.KindResourceExhausted, durable.HintFull
+		}
+		return nil, e
 	}
 	if executable == "" {
 		var err error
@@ -40,6 +47,9 @@ func Start(ctx context.Context, executable string, spec Spec) (*Client, error) {
 		return fail(err)
 	}
 	defer log.Close()
+	if err := reserveExit(spec.Dir); err != nil {
+		return fail(err)
+	}
 	cmd := &exec.Cmd{
 		Path: executable, Args: []string{Name}, Env: shimEnv(), Dir: "/",
 		Stderr: log, SysProcAttr: ownSession(),
@@ -57,7 +67,11 @@ func Start(ctx context.Context, executable string, spec Spec) (*Client, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
 	defer stop()
-	err = spec.send(creator)
+	// A shim without an identity does nothing: it has not got its spec.
+	if err = writeIdentity(spec.Dir, cmd.Process.Pid, spec.Jail.Cgroups); err == nil {
+		stage.Reached("start/spawned", spec.BoxID)
+		err = spec.send(creator)
+	}
 	if err == nil {
 		var line string
 		line, err = bufio.NewReader(ready).ReadString('\n')
@@ -68,6 +82,7 @@ func Start(ctx context.Context, executable string, spec Spec) (*Client, error) {
 	if err != nil {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		_ = Sweep(spec.Dir) // or else the next start does
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
@@ -92,10 +107,10 @@ func Start(ctx context.Context, executable string, spec Spec) (*Client, error) {
 }
 
 // shimEnv is what of the environment a shim needs: nothing but where to find
-// programs and put temporary files.
+// programs and put temporary files, and what tests need.
 func shimEnv() []string {
 	env := []string{}
-	for _, key := range []string{"PATH", "TMPDIR", "BOXLITE_QEMU", "GOCOVERDIR"} {
+	for _, key := range []string{"PATH", "TMPDIR", "BOXLITE_QEMU", "GOCOVERDIR", stage.Variable} {
 		if value, ok := os.LookupEnv(key); ok {
 			env = append(env, key+"="+value)
 		}

@@ -21,7 +21,7 @@
 //	shim.json            process ID, start time, protocol version
 //	shim.sock            gRPC: the Shim service
 //	portal.sock          streams to ports of the guest; the agent's services are on one
-//	exit.json            how the last run ended
+//	exit.json            how the last run ended; exit.json.new keeps space for it
 //	logs/console.log     the guest's console
 //	logs/container.log   what the main process wrote, a line each
 //	logs/shim.log        what went wrong in the shim

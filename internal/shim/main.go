@@ -2,6 +2,7 @@ package shim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,6 +11,9 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
 // shutdownGrace is how long the main process may take to end when the box is
@@ -55,10 +59,28 @@ func Main() int {
 }
 
 // watchCreator shuts an attached box down when the process that started it is
-// gone: nothing more can be read then.
+// gone: nothing more can be read then. A detached one goes on, and gets its main
+// process, should that have waited for someone to attach.
 func (p *process) watchCreator(creator io.Reader) {
 	_, _ = io.Copy(io.Discard, creator)
-	if !p.spec.Detached {
+	switch {
+	case !p.spec.Detached:
 		p.stop(ReasonStopped, shutdownGrace, false)
+	case p.spec.WaitForAttach:
+		p.startMain()
+	}
+}
+
+// startMain starts the main process of a box that is ready, unless it has been
+// started already.
+func (p *process) startMain() {
+	<-p.ready
+	if p.isEnding() || p.main == "" {
+		return
+	}
+	_, err := boxlitev1.NewContainerClient(p.guest).Start(context.Background(), &boxlitev1.ContainerStartRequest{})
+	err = protocol.FromStatus(err)
+	if err != nil && !errors.Is(err, protocol.KindInvalidState) {
+		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: protocol.ToDetail(err)}, 0, true)
 	}
 }

@@ -17,7 +17,7 @@ func (p *process) pause(ctx context.Context) error {
 	if err := p.machine.Pause(ctx); err != nil {
 		return err
 	}
-	p.paused = true
+	p.paused.Store(true)
 	return nil
 }
 
@@ -32,7 +32,7 @@ func (p *process) resume(ctx context.Context) error {
 	if err := p.machine.Resume(ctx); err != nil {
 		return err
 	}
-	p.paused = false
+	p.paused.Store(false)
 	return p.setTime(ctx)
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/stage"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 )
@@ -31,8 +32,8 @@ type process struct {
 
 	control, streams *net.UnixListener
 
-	pausing sync.Mutex // held while the machine is paused or resumed, and by its end
-	paused  bool       // guarded by pausing
+	pausing sync.Mutex  // held while the machine is paused or resumed, and by its end
+	paused  atomic.Bool // changed while pausing is held
 
 	mu      sync.Mutex
 	stage   string
@@ -58,12 +59,6 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 		spec: spec, log: log, stage: "shim",
 		ready: make(chan struct{}), end: make(chan struct{}), ended: make(chan struct{}),
 	}
-	if err := clearRun(spec.Dir); err != nil {
-		return nil, err
-	}
-	if err := writeIdentity(spec.Dir, spec.Jail.Cgroups); err != nil {
-		return nil, err
-	}
 	var err error
 	if p.control, err = listenUnix(spec.Dir, fileSocket); err != nil {
 		return nil, err
@@ -71,6 +66,7 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 	if p.streams, err = listenUnix(spec.Dir, filePortal); err != nil {
 		return nil, err
 	}
+	stage.Reached("shim/listening", spec.BoxID)
 	return p, nil
 }
 
@@ -97,10 +93,13 @@ func (p *process) run(ctx context.Context) {
 	close(p.ready)
 
 	<-p.end
+	stage.Reached("shim/stopping", p.spec.BoxID)
 	p.shutDown(ctx)
+	stage.Reached("shim/machine-ended", p.spec.BoxID)
 	if err := writeExit(p.spec.Dir, p.ending); err != nil {
 		p.log.Error("write the exit record", "error", err)
 	}
+	stage.Reached("shim/recorded", p.spec.BoxID)
 	close(p.ended)
 	// Answers under way are finished. One who holds a connection without using it
 	// is not waited for, nor one who does not take an answer.
@@ -108,7 +107,11 @@ func (p *process) run(ctx context.Context) {
 	late := time.AfterFunc(time.Second, server.Stop)
 	server.GracefulStop()
 	late.Stop()
-	_ = clearSockets(p.spec.Dir)
+	stage.Reached("shim/leaving", p.spec.BoxID)
+	// The identity goes last: until then, nobody else starts the box.
+	if err := removeAll(p.spec.Dir, fileSocket, filePortal, fileIdentity); err != nil {
+		p.log.Error(err.Error())
+	}
 }
 
 // start brings the box to where its main process runs, stage by stage.
@@ -122,7 +125,7 @@ func (p *process) start(ctx context.Context) error {
 		case <-startCtx.Done():
 		}
 	}()
-	for _, stage := range []struct {
+	for _, step := range []struct {
 		name string
 		do   func(context.Context) error
 	}{
@@ -132,24 +135,25 @@ func (p *process) start(ctx context.Context) error {
 		{"container", p.initContainer},
 	} {
 		p.mu.Lock()
-		p.stage = stage.name
+		p.stage = step.name
 		p.mu.Unlock()
 		began := time.Now()
-		if err := stage.do(startCtx); err != nil {
+		if err := step.do(startCtx); err != nil {
 			if cause := context.Cause(startCtx); cause != nil {
 				err = cause
 			}
 			err = p.rootCause(err)
 			return &protocol.Error{
-				Kind: protocol.KindOf(err), Op: "start the box, stage " + stage.name, Box: p.spec.BoxID, Err: err,
+				Kind: protocol.KindOf(err), Op: "start the box, stage " + step.name, Box: p.spec.BoxID, Err: err,
 			}
 		}
+		stage.Reached("shim/"+step.name, p.spec.BoxID)
 		p.mu.Lock()
-		p.stages = append(p.stages, &boxlitev1.Stage{Name: stage.name, Nanos: int64(time.Since(began))})
+		p.stages = append(p.stages, &boxlitev1.Stage{Name: step.name, Nanos: int64(time.Since(began))})
 		p.mu.Unlock()
 	}
 	p.mu.Lock()
-	p.stage = "running"
+	p.stage = StageRunning
 	p.mu.Unlock()
 	return nil
 }
@@ -324,6 +328,7 @@ func (p *process) shutDown(ctx context.Context) {
 		_, err := boxlitev1.NewGuestClient(p.guest).Shutdown(ctx, &boxlitev1.ShutdownRequest{
 			GraceMillis: uint32(max(0, p.grace.Milliseconds())),
 		})
+		stage.Reached("shim/shut-down", p.spec.BoxID)
 		if err != nil && !p.killed.Load() {
 			err = protocol.FromStatus(err)
 			err = &protocol.Error{Kind: protocol.KindOf(err), Op: "shut the guest down", Err: err}

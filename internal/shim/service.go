@@ -2,12 +2,17 @@ package shim
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+// What a shim says that it is doing, if it is not starting the box.
+const (
+	StageRunning  = "running"
+	StagePaused   = "paused"
+	StageStopping = "stopping"
 )
 
 // service serves boxlite.v1.Shim.
@@ -36,6 +41,12 @@ func (s *service) Status(context.Context, *boxlitev1.StatusRequest) (*boxlitev1.
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	response := &boxlitev1.StatusResponse{Stage: p.stage}
+	switch {
+	case p.isEnding():
+		response.Stage = StageStopping
+	case p.paused.Load():
+		response.Stage = StagePaused
+	}
 	if p.machine != nil {
 		response.VmmPid = uint32(p.machine.PID())
 	}
@@ -63,14 +74,4 @@ func (s *service) Stop(_ context.Context, r *boxlitev1.StopRequest) (*boxlitev1.
 	}
 	s.process.stop(reason, time.Duration(r.GetGraceMillis())*time.Millisecond, r.GetForce())
 	return &boxlitev1.StopResponse{Exit: s.process.ending}, nil
-}
-
-// clearSockets removes what only a living shim serves.
-func clearSockets(dir string) error {
-	for _, name := range []string{fileSocket, filePortal, fileIdentity} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil {
-			return err
-		}
-	}
-	return nil
 }

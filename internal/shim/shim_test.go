@@ -64,14 +64,14 @@ func FuzzReceiveSpec(f *testing.F) {
 
 func TestIdentity(t *testing.T) {
 	dir := t.TempDir()
-	if err := writeIdentity(dir, nil); err != nil {
+	if err := writeIdentity(dir, os.Getpid(), []string{"/nowhere/boxlite-x"}); err != nil {
 		t.Fatal(err)
 	}
 	id, err := readIdentity(dir)
 	if err != nil || id.PID != os.Getpid() || !id.alive() {
 		t.Fatalf("identity %+v of this process: %v", id, err)
 	}
-	id.Start++
+	id.Start += "0"
 	if id.alive() {
 		t.Error("a process that started at another time counts as this one")
 	}
@@ -165,5 +165,52 @@ func TestContainerLogKeepsEveryByte(t *testing.T) {
 		if read[name] != wrote[stream] {
 			t.Errorf("%s: %d bytes came out of %d, or other ones", name, len(read[name]), len(wrote[stream]))
 		}
+	}
+}
+
+// A shim is found by who listens at its socket, whatever its file says.
+func TestShimIsFoundBySocket(t *testing.T) {
+	for name, content := range map[string]string{
+		"no file": "", "damaged": `{"pid": 12`, "of nobody": `{"pid": 999999999, "start": "x", "version": 1}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if content != "" {
+				if err := os.WriteFile(filepath.Join(dir, fileIdentity), []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if id, err := findShim(dir); err == nil && id.alive() {
+				t.Errorf("found %+v where nobody is", id)
+			}
+			l, err := listenUnix(dir, fileSocket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			if id, err := findShim(dir); err != nil || id.PID != os.Getpid() || !id.alive() {
+				t.Errorf("got %+v, %v", id, err)
+			}
+		})
+	}
+}
+
+// Space for the exit record is set aside when a box starts, and is used for it.
+func TestExitRecordHasItsSpace(t *testing.T) {
+	dir := t.TempDir()
+	if err := reserveExit(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadExit(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what is set aside counts as a record: %v", err)
+	}
+	if err := writeExit(dir, &boxlitev1.ExitRecord{Reason: ReasonVMM}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadExit(dir); err != nil || got.GetReason() != ReasonVMM {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if names, err := os.ReadDir(dir); len(names) != 1 {
+		t.Errorf("there are %v, %v", names, err)
 	}
 }

@@ -6,13 +6,15 @@ import (
 	"errors"
 	"io"
 	"os"
-	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/leak"
 )
 
 // TestFilesPersist is the life of a box: lazily started, stopped, started again.
@@ -137,17 +139,17 @@ func TestMainProcessCannotStart(t *testing.T) {
 	}
 }
 
-// noProcesses checks that no shim or machine of a box is left.
+// noProcesses checks that no shim or machine of a box is left, nor what they leave.
 func noProcesses(t *testing.T, dir string) {
 	t.Helper()
-	for _, name := range []string{"shim.json", "shim.sock"} {
-		if _, err := os.Lstat(dir + "/" + name); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left: %v", name, err)
-		}
+	if _, err := os.Lstat(filepath.Join(dir, "shim.json")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("shim.json is left: %v", err)
 	}
-	out, err := exec.Command("pgrep", "-f", dir).Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 { // 1: there is none
-		t.Errorf("processes are left: %s, %v", out, err)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	left, err := leak.Place{Home: dir, Boxes: []string{filepath.Base(dir)}}.All(ctx)
+	if err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %s", err, strings.Join(left, "\n"))
 	}
 }
 

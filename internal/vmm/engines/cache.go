@@ -78,5 +78,6 @@ func store(dir, engine, key string, c vmm.Capability) {
 	if err != nil || os.MkdirAll(dir, 0o700) != nil {
 		return
 	}
-	_ = renameio.WriteFile(filepath.Join(dir, cacheFile), data, 0o600)
+	// Its temporary file stays in the home, should this process be killed.
+	_ = renameio.WriteFile(filepath.Join(dir, cacheFile), data, 0o600, renameio.WithTempDir(dir))
 }
