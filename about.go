@@ -18,13 +18,13 @@ type RuntimeInfo struct {
 	OS      string `json:"os"`
 	Arch    string `json:"arch"`
 
-	// Engine would run a box now, Accelerator is "kvm", "hvf" or "tcg", and
-	// Isolation what would stand between box and host. Note says why it is not
-	// better.
+	// Engine would run a box now, Accelerator is "kvm", "hvf" or "tcg". Note says
+	// why it is not a better one.
 	Engine      string `json:"engine"`
 	Accelerator string `json:"accelerator"`
-	Isolation   string `json:"isolation"`
 	Note        string `json:"note"`
+	// Isolation is what would stand between box and host.
+	Isolation Isolation `json:"isolation"`
 	// Error says why no box can be started on this host, Hint what to do.
 	Error string `json:"error"`
 	Hint  string `json:"hint"`
@@ -69,7 +69,11 @@ func (rt *Runtime) Info(ctx context.Context) (RuntimeInfo, error) {
 	if err != nil {
 		info.Error, info.Hint = err.Error(), HintOf(err)
 	}
-	info.Engine, info.Accelerator = capability.Engine, capability.Accelerator
-	info.Isolation, info.Note = capability.Isolation, capability.Note
+	info.Engine, info.Accelerator, info.Note = capability.Engine, capability.Accelerator, capability.Note
+	plan, jailErr := rt.planJail(ctx, rt.options.Security, "")
+	if jailErr != nil && err == nil {
+		info.Error, info.Hint = jailErr.Error(), HintOf(jailErr)
+	}
+	info.Isolation = isolationOf(capability.Isolation, plan)
 	return info, nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 )
 
@@ -24,7 +26,7 @@ const (
 
 // Check is one thing that boxes need of a host.
 type Check struct {
-	// Name is "home", or "engine" and its name.
+	// Name is "home", or "engine" or "jail" and the name of the engine or layer.
 	Name   string      `json:"name"`
 	Status CheckStatus `json:"status"`
 	// Detail is what was found, Hint what would make it better.
@@ -57,6 +59,13 @@ func (rt *Runtime) Doctor(ctx context.Context) (Diagnosis, error) {
 		c := checkEngine(result)
 		works = works || c.Status != CheckFailed
 		d.Checks = append(d.Checks, c)
+	}
+	jailed, err := rt.checkJail(ctx)
+	if err == nil {
+		d.Checks = append(d.Checks, jailed...)
+		works = works && !slices.ContainsFunc(jailed, func(c Check) bool { return c.Status == CheckFailed })
+	} else if ctx.Err() == nil {
+		return Diagnosis{}, err
 	}
 	d.CanStart = works && home.Status != CheckFailed
 	if ctx.Err() != nil {
@@ -98,6 +107,34 @@ func checkEngine(r engines.Result) Check {
 		c.Detail += ": " + r.Capability.Note
 	}
 	return c
+}
+
+// checkJail looks at each layer. One that is missing is a failure if boxes don't start
+// without it.
+func (rt *Runtime) checkJail(ctx context.Context) ([]Check, error) {
+	if rt.options.Security == SecurityOff {
+		return []Check{{Name: "jail", Status: CheckLimited, Detail: "boxes have none: the security is off"}}, nil
+	}
+	support, err := jail.Probe(ctx, rt.options.ShimPath)
+	if err != nil {
+		return nil, err
+	}
+	missing := CheckLimited
+	if support.Enough(rt.options.Security) != nil {
+		missing = CheckFailed
+	}
+	var checks []Check
+	for _, l := range support.Layers {
+		c := Check{Name: "jail " + string(l), Status: CheckOK, Detail: l.Gives()}
+		if more := support.Details[l]; more != "" {
+			c.Detail += " (" + more + ")"
+		}
+		checks = append(checks, c)
+	}
+	for _, m := range support.Missing {
+		checks = append(checks, Check{Name: "jail " + string(m.Layer), Status: missing, Detail: m.Reason, Hint: m.Hint})
+	}
+	return checks, nil
 }
 
 // Err returns an error of kind [ErrUnsupportedEngine] if no box can be started.

@@ -5,24 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/box"
-	"github.com/boxlite-go/boxlite/internal/disk"
-	"github.com/boxlite-go/boxlite/internal/image"
-	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/shim"
 	"github.com/boxlite-go/boxlite/internal/stage"
-	"github.com/boxlite-go/boxlite/internal/vmm"
-	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 )
 
 // Of a box's folder.
@@ -171,16 +160,6 @@ func (rt *Runtime) adopt(ctx context.Context, l *box.Locked) (*run, error) {
 	return r, l.Set(state)
 }
 
-// parts is what a machine is made from.
-type parts struct {
-	image     image.Image
-	imageDisk string
-	boot      assets.Boot
-	machine   vmm.Capability
-	jail      jail.Plan
-	stages    []box.Stage
-}
-
 // boot starts the machine of a locked box.
 func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, error) {
 	state := box.State{
@@ -291,119 +270,5 @@ func abort(client *shim.Client) {
 	select {
 	case <-client.Ended():
 	case <-ctx.Done():
-	}
-}
-
-// prepare does at once what is needed before a machine can start: the image's
-// disk, the box's own, the engine and what it boots, and the record that says
-// that the box is starting.
-func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) (parts, error) {
-	var p parts
-	record := l.Record
-	var imageTime, diskTime, engineTime, jailTime time.Duration
-	began := time.Now()
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		err := l.Set(state)
-		stage.Reached("start/recorded", l.Config.Label())
-		return err
-	})
-	g.Go(func() (err error) {
-		if p.image, err = rt.imageOf(ctx, record); err == nil {
-			p.imageDisk, err = rt.images.Disk(ctx, p.image, nil)
-		}
-		imageTime = time.Since(began)
-		return err
-	})
-	g.Go(func() error {
-		err := rt.makeDisk(record)
-		stage.Reached("start/disk", l.Config.Label())
-		diskTime = time.Since(began)
-		return err
-	})
-	g.Go(func() (err error) {
-		dir := filepath.Join(rt.home, "init", "rootfs")
-		if p.boot, err = assets.Unpack(dir); err == nil {
-			_, p.machine, err = engines.Select(ctx, filepath.Join(rt.home, "init"), record.Config.Engine)
-		}
-		engineTime = time.Since(began)
-		return err
-	})
-	g.Go(func() (err error) {
-		p.jail, err = rt.planJail(ctx, record.Config.Security, record.ID)
-		jailTime = time.Since(began)
-		return err
-	})
-	err := g.Wait()
-	stage.Reached("start/prepared", l.Config.Label())
-	p.stages = []box.Stage{
-		{Name: "image", Nanos: imageTime},
-		{Name: "disk", Nanos: diskTime},
-		{Name: "engine", Nanos: engineTime},
-		{Name: "jail", Nanos: jailTime},
-	}
-	return p, err
-}
-
-// planJail finds out which layers this host gives, and whether they are enough.
-func (rt *Runtime) planJail(ctx context.Context, security Security, id string) (jail.Plan, error) {
-	if security == SecurityOff {
-		return jail.Plan{Security: SecurityOff}, nil
-	}
-	support, err := jail.Probe(ctx, rt.options.ShimPath)
-	if err != nil {
-		return jail.Plan{}, err
-	}
-	return support.Plan(cmp.Or(security, SecurityDefault), id)
-}
-
-// imageOf returns the image of a box: the one that its disk belongs to, whatever
-// its reference means by now.
-func (rt *Runtime) imageOf(ctx context.Context, r box.Record) (image.Image, error) {
-	options := image.PullOptions{Platform: r.Config.Platform}
-	digest := imageDigest(r)
-	if digest == "" {
-		return rt.images.Resolve(ctx, r.Config.Image, options)
-	}
-	img, err := rt.images.Get(ctx, digest)
-	if !errors.Is(err, ErrNotFound) {
-		return img, err
-	}
-	// It was removed by force.
-	img, err = rt.images.Resolve(ctx, r.Config.Image, options)
-	if err == nil && img.Digest != digest && r.State.ImageDigest != "" {
-		return img, &Error{
-			Kind: ErrImage, Op: "start the box", Box: r.Config.Label(),
-			Err:  fmt.Errorf("its image %s has been removed, and %s is another by now", digest, r.Config.Image),
-			Hint: "fetch the image again by its digest with boxlite pull NAME@" + digest,
-		}
-	}
-	return img, err
-}
-
-func (rt *Runtime) makeDisk(r box.Record) error {
-	path := filepath.Join(rt.boxes.Dir(r.ID), fileDisk)
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return disk.Create(path, r.Config.DiskBytes)
-}
-
-func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
-	dir := l.Dir()
-	console := filepath.Join(dir, fileConsole)
-	_ = os.Remove(console) // of the run before; without it the engine appends
-	return shim.Spec{
-		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Jail: p.jail, Detached: l.Config.Detach || rt.options.Detach,
-		VM: vmm.Spec{
-			Box:    l.ID,
-			Kernel: p.boot.Kernel, Initrd: p.boot.Initrd,
-			CPUs: l.Config.CPUs, MemoryMiB: l.Config.MemoryMiB,
-			Disks: []vmm.Disk{
-				{Path: p.imageDisk, Serial: protocol.SerialImage, ReadOnly: true},
-				{Path: filepath.Join(dir, fileDisk), Serial: protocol.SerialBox},
-			},
-			Console: console,
-		},
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,8 +86,13 @@ func (a *app) openRuntime(detach bool) (*boxlite.Runtime, error) {
 	if a.home != "" || os.Getenv("BOXLITE_HOME") != "" {
 		options.Home = a.home // or the environment's, if this is empty
 	}
-	if a.trace {
-		options.OnStart = func(info boxlite.BoxInfo) { printTrace(a.stderr, info) }
+	options.OnStart = func(info boxlite.BoxInfo) {
+		if info.Isolation.Security == boxlite.SecurityOff {
+			fmt.Fprintf(a.stderr, "warning: box %s runs without a jail: --security is off\n", cmp.Or(info.Name, info.ID))
+		}
+		if a.trace {
+			printTrace(a.stderr, info)
+		}
 	}
 	return boxlite.Open(options)
 }

@@ -15,6 +15,7 @@ import (
 type config struct {
 	Home          string              `json:"home"`
 	Engine        string              `json:"engine"`
+	Security      string              `json:"security"`
 	Mirrors       map[string][]string `json:"mirrors"`
 	MaxImageBytes int64               `json:"maxImageBytes"`
 }
@@ -45,5 +46,8 @@ func readConfig(file string) (boxlite.Options, error) {
 			Hint: "docs/configuration.md shows what it may hold",
 		}
 	}
-	return boxlite.Options{Home: c.Home, Engine: c.Engine, Mirrors: c.Mirrors, MaxImageBytes: c.MaxImageBytes}, nil
+	return boxlite.Options{
+		Home: c.Home, Engine: c.Engine, Security: boxlite.Security(c.Security),
+		Mirrors: c.Mirrors, MaxImageBytes: c.MaxImageBytes,
+	}, nil
 }

@@ -108,6 +108,7 @@ type boxFlags struct {
 	platform   string
 	pull       string
 	engine     string
+	security   string
 	quiet      bool
 }
 
@@ -125,8 +126,10 @@ func (f *boxFlags) define(c *cobra.Command) {
 	flags.StringVar(&f.platform, "platform", "", "use the image for this platform, such as linux/amd64")
 	flags.StringVar(&f.pull, "pull", "missing", "fetch the image: missing, always or never")
 	flags.StringVar(&f.engine, "engine", "", "engine that runs the machine (default the best that works here)")
+	flags.StringVar(&f.security, "security", "", "jail around the machine: default, strict (all layers, or no start) or off")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "don't show how far the fetching of the image is")
 	_ = c.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{"missing", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("security", cobra.FixedCompletions([]string{"default", "strict", "off"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // spec returns the box that the flags and arguments describe.
@@ -140,6 +143,7 @@ func (f *boxFlags) spec(c *cobra.Command, image string, command []string) (boxli
 		CPUs: f.cpus, MemoryMiB: f.memory.units, DiskGiB: f.disk.units,
 		Env: env, Dir: f.dir, User: f.user, TTY: f.tty, Stdin: f.stdin,
 		ImageCommand: true, AutoRemove: f.autoRemove, Engine: f.engine,
+		Security: boxlite.Security(f.security),
 	}
 	// Zero means the default to BoxSpec, and nonsense on a command line.
 	for flag, n := range map[string]int{"cpus": f.cpus, "memory": f.memory.units, "disk-size": f.disk.units} {

@@ -54,6 +54,7 @@ type Missing struct {
 	Hint   string `json:"hint,omitempty"`
 }
 
+// String says both in one line.
 func (m Missing) String() string { return fmt.Sprintf("%s: %s", m.Layer, m.Reason) }
 
 // Has reports whether the plan has a layer.
