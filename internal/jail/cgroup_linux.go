@@ -141,7 +141,7 @@ func cgroupParents() ([]string, error) {
 		}
 	}
 	if len(parents) < 2 { // version 1 has a tree for each
-		return nil, errors.Join(failures...)
+		return nil, failures[len(failures)-1] // nearest to what would do
 	}
 	return parents, nil
 }
@@ -155,7 +155,7 @@ func tryCgroup(parent string, v2 bool, controllers []string) error {
 	}
 	dir := filepath.Join(parent, fmt.Sprintf("%sprobe-%d-%d", cgroupPrefix, os.Getpid(), time.Now().UnixNano()))
 	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
+		return fmt.Errorf("no cgroup can be made in %s: %w", parent, errors.Unwrap(err))
 	}
 	set, err := setLimits(dir, Limits{MemoryBytes: 1 << 30, Threads: 64, CPUs: 1})
 	for _, c := range controllers {

@@ -38,6 +38,24 @@ func roleCalls(role Role, pid int) (calls, error) {
 	return calls{}, fmt.Errorf("there is no role %q", role)
 }
 
+// Allowed returns the names of the system calls that a role may make: those that every
+// run uses, and those that are allowed for some runs or hosts only, or with some
+// arguments only.
+func Allowed(role Role) (always, sometimes []string, err error) {
+	c, err := roleCalls(role, 1)
+	if err != nil {
+		return nil, nil, err
+	}
+	for name := range c.rarely {
+		sometimes = append(sometimes, name)
+	}
+	for _, only := range c.only {
+		sometimes = append(sometimes, only.Name)
+	}
+	slices.Sort(sometimes)
+	return c.always, slices.Compact(sometimes), nil
+}
+
 // policy returns the filter. Names that this architecture doesn't have are left out.
 func (c calls) policy() (seccomp.Policy, error) {
 	info, err := arch.GetInfo("")

@@ -11,15 +11,18 @@ func shimCalls(pid int) calls {
 	return calls{
 		always: []string{
 			// Connections and files.
-			"read", "write", "close", "fcntl", "accept4", "getsockname", "setsockopt", "epoll_pwait", "epoll_ctl",
-			"openat", "newfstatat", "fsync", "renameat", "unlinkat",
+			"read", "write", "close", "fcntl", "accept4", "getsockname", "epoll_pwait", "epoll_ctl",
+			"openat", "newfstatat", "pwrite64", "ftruncate", "fsync", "renameat", "unlinkat",
 			// Go's runtime.
-			"futex", "nanosleep", "mmap", "madvise", "sigaltstack", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+			"futex", "nanosleep", "mmap", "sigaltstack", "rt_sigprocmask", "rt_sigreturn",
 			"gettid", "getpid", "sched_yield", "exit_group",
 			// The VMM: ended, and awaited.
-			"pidfd_send_signal", "waitid",
+			"pidfd_send_signal",
 		},
 		rarely: map[string]string{
+			"waitid":            "the VMM's end, which is waited for from the start",
+			"madvise":           "memory that goes back to the host",
+			"rt_sigaction":      "signals that are caught no more",
 			"shutdown":          "a client that closes one direction of a connection",
 			"getpeername":       "a connection's address, in errors",
 			"getsockopt":        "errors of a connection",
