@@ -1,6 +1,7 @@
 package boxlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -261,17 +262,19 @@ func (rt *Runtime) Remove(ctx context.Context, ref string, force bool) error {
 }
 
 func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
+	var stopErr error // which matters only if the box still runs
 	if force {
-		if err := rt.stop(ctx, id, 0, true); err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
+		stopErr = rt.stop(ctx, id, 0, true)
 	}
 	l, err := rt.boxes.Lock(ctx, id)
 	if force && errors.Is(err, ErrNotFound) {
 		return nil // it was to be removed when it stopped
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = l.Remove()
 	}
-	return l.Remove()
+	if err != nil {
+		return cmp.Or(stopErr, err)
+	}
+	return nil
 }

@@ -18,7 +18,7 @@ import (
 // space says so; and when there is space again all goes on, with all that was
 // written.
 func TestFullDisk(t *testing.T) {
-	home := smallDisk(t, newHome(t), 160)
+	home := smallDisk(t, newHome(t), 80)
 	rt := openHome(t, home)
 	box := getBox(t, rt, "kept")
 	spare, err := rt.Create(t.Context(), boxlite.BoxSpec{Name: "spare", MemoryMiB: 128, CPUs: 1})
@@ -28,7 +28,7 @@ func TestFullDisk(t *testing.T) {
 	if err := write(patience(t), box, "1"); err != nil {
 		t.Fatal(err)
 	}
-	fill := box.Command("dd", "if=/dev/urandom", "of=/root/large", "bs=1M", "count=200", "conv=fsync")
+	fill := box.Command("dd", "if=/dev/zero", "of=/root/large", "bs=1M", "count=100", "conv=fsync")
 	out, err := fill.CombinedOutput(patience(t))
 	if _, ok := errors.AsType[*boxlite.ExitError](err); !ok || !strings.Contains(string(out), "/root/large") {
 		t.Fatalf("more was written than there is space for: %s, %v", out, err)
@@ -55,6 +55,9 @@ func TestFullDisk(t *testing.T) {
 	}
 	if err := later.Remove(t.Context(), "spare", false); err != nil {
 		t.Errorf("remove: %v", err)
+	}
+	if _, err := later.Get(t.Context(), "spare"); !errors.Is(err, boxlite.ErrNotFound) {
+		t.Errorf("removed, it gives %v", err)
 	}
 
 	if err := os.Remove(ballast); err != nil {

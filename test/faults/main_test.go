@@ -96,6 +96,9 @@ func newHome(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			logLogs(t, home)
+		}
 		rt, err := boxlite.Open(boxlite.Options{Home: home})
 		if err != nil {
 			t.Error(err)
@@ -103,11 +106,21 @@ func newHome(t *testing.T) string {
 		}
 		defer rt.Close()
 		removeAll(t, rt)
-		if !t.Failed() {
-			_ = os.RemoveAll(dir)
-		}
+		_ = os.RemoveAll(dir)
 	})
 	return home
+}
+
+// logLogs prints the ends of the logs of a home's boxes.
+func logLogs(t *testing.T, home string) {
+	logs, err := filepath.Glob(filepath.Join(home, "boxes/*/logs/*"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, path := range logs {
+		content, err := os.ReadFile(path)
+		t.Logf("%s: %v\n%s", path, err, content[max(0, len(content)-2000):])
+	}
 }
 
 func removeAll(t *testing.T, rt *boxlite.Runtime) {
