@@ -81,7 +81,7 @@ func (h *hierarchy) find(path, mounts string) bool {
 			continue
 		}
 		below, err := filepath.Rel(root, path)
-		if err != nil || below == ".." || strings.HasPrefix(below, "../") {
+		if err != nil || strings.HasPrefix(path, "/..") || below == ".." || strings.HasPrefix(below, "../") {
 			continue
 		}
 		h.top, h.dir = point, filepath.Join(point, below)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -65,6 +66,21 @@ var onlyLayerShim = map[string]Layer{
 	"make a file too large":                Rlimits,
 	"reserve addresses without end":        Rlimits,
 	"fill memory without end":              Rlimits,
+}
+
+// TestWhatOneLayerHoldsIsDocumented: whoever relies on a jail must know where one
+// layer is all there is.
+func TestWhatOneLayerHoldsIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for attack, l := range onlyLayer {
+		line := regexp.MustCompile(`(?m)^\| ` + attack + `[^|]*\| .` + string(l) + ". \\|$")
+		if !line.Match(page) {
+			t.Errorf("docs/security.md does not say that only %s holds: %s", l, attack)
+		}
+	}
 }
 
 // TestEscape runs a hostile program in a VMM's place: nothing that it tries succeeds,
