@@ -1,0 +1,23 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// jail measures what the jail adds to a start.
+func (b *bench) jail(ctx context.Context) error {
+	run := func(security string) func() (time.Duration, error) {
+		return func() (time.Duration, error) {
+			return timed(func() error { return b.cli(ctx, "run", "--rm", "--security", security, "boxlite/base", "true") })
+		}
+	}
+	with, without, err := inTurn(b.runs, run("default"), run("off"))
+	if err != nil {
+		return err
+	}
+	row("what the jail adds to a start", ms(with-without), fmt.Sprintf("%s with, %s without", ms(with), ms(without)),
+		"≤ 60 ms", with-without <= 60*time.Millisecond)
+	return nil
+}
