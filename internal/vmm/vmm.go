@@ -106,6 +106,9 @@ type Outcome struct {
 	Reason Reason
 	// Err tells more where Reason is ReasonFailed or ReasonPanic.
 	Err error
+	// Console is the end of what the guest's console said, for people: a few lines
+	// without control characters. After a panic it is what came before that.
+	Console string
 	// At is when it ended.
 	At time.Time
 }
