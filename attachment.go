@@ -167,7 +167,9 @@ func (a *attachment) wait() error {
 	case a.err != nil:
 		return a.err
 	case a.status.GetCode() != 0 || a.status.GetSignal() != 0:
-		return &ExitError{Code: int(a.status.GetCode()), Signal: int(a.status.GetSignal())}
+		return &ExitError{
+			Code: int(a.status.GetCode()), Signal: int(a.status.GetSignal()), OutOfMemory: a.status.GetOutOfMemory(),
+		}
 	}
 	for i := range a.outputs {
 		if err := a.outputs[i].err; err != nil {

@@ -134,7 +134,7 @@ func (rt *Runtime) end(ctx context.Context, id string, grace time.Duration, forc
 
 // Wait waits until the box has stopped, by itself or because it was asked to,
 // and returns how its latest run ended. The error says so if that was a failure
-// of the machine.
+// of the machine, or for want of memory.
 func (b *Box) Wait(ctx context.Context) (Exit, error) {
 	id := b.config.ID
 	r, err := b.rt.connect(ctx, id)

@@ -8,17 +8,25 @@ type ExitError struct {
 	Code int
 	// Signal is the guest's number of the signal that ended it, or 0.
 	Signal int
+	// OutOfMemory says that the guest had no memory left, so that its kernel killed
+	// the command, or a process that the command waited for.
+	OutOfMemory bool
 	// Stderr is the end of what it wrote to its standard error, if it was run by
 	// [Command.Output] and Stderr was nil.
 	Stderr []byte
 }
 
-// Error returns "exit code 3", or "ended by SIGKILL".
+// Error returns "exit code 3", or "ended by SIGKILL", and says so if that was for
+// want of memory.
 func (e *ExitError) Error() string {
+	text := fmt.Sprintf("exit code %d", e.Code)
 	if e.Signal != 0 {
-		return "ended by " + signalName(e.Signal)
+		text = "ended by " + signalName(e.Signal)
 	}
-	return fmt.Sprintf("exit code %d", e.Code)
+	if e.OutOfMemory {
+		text += ": the box ran out of memory"
+	}
+	return text
 }
 
 // keptStderr is how much of standard error an ExitError holds.

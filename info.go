@@ -93,7 +93,9 @@ type Stage struct {
 // Exit says how a run of a box ended.
 type Exit struct {
 	// Reason is "exited" if the main process ended by itself, "stopped" or
-	// "killed" if the box was asked to end, "panic" if the guest's kernel failed,
+	// "killed" if the box was asked to end, "oom" if the guest had no memory left
+	// and its kernel killed the main process, "host-oom" if the host had none and
+	// its kernel killed the virtual machine, "panic" if the guest's kernel failed,
 	// "vmm" if the virtual machine did, "failed" if the box did not get to run,
 	// "lost" if nobody was there to see.
 	Reason string `json:"reason"`

@@ -56,14 +56,16 @@ func (a *app) graceCommand(verb, short string, do func(*boxlite.Box, context.Con
 		ValidArgsFunction: a.boxArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if seconds < 0 {
-				return usagef("--time must not be below 0")
+				return usagef("--timeout must not be below 0")
 			}
 			return a.eachBox(c.Context(), args, func(box *boxlite.Box, ctx context.Context) error {
 				return do(box, ctx, time.Duration(seconds)*time.Second)
 			})
 		},
 	}
-	c.Flags().IntVarP(&seconds, "time", "t", 10, "`SECONDS` that processes get to end before they are killed")
+	c.Flags().IntVarP(&seconds, "timeout", "t", 10, "`SECONDS` that processes get to end before they are killed")
+	c.Flags().IntVar(&seconds, "time", 10, "docker's older name for --timeout")
+	_ = c.Flags().MarkHidden("time")
 	return c
 }
 

@@ -16,6 +16,8 @@ const (
 	dirBox       = "/run/box"
 	dirContainer = "/run/container"
 	dirCgroup    = "/sys/fs/cgroup"
+
+	containerCgroup = dirCgroup + "/container"
 )
 
 // boot turns the initramfs into the agent's system: a root of its own, in which

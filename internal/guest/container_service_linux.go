@@ -78,12 +78,11 @@ func hostsFile(hostname string) []byte {
 // makeCgroup creates the cgroup of the container, with the controllers that
 // limits on it and on single commands need.
 func makeCgroup() (string, error) {
-	path := filepath.Join(dirCgroup, "container")
 	control := []byte("+cpu +memory +pids +io")
 	if err := os.WriteFile(filepath.Join(dirCgroup, "cgroup.subtree_control"), control, 0); err != nil {
 		return "", err
 	}
-	return path, os.Mkdir(path, 0o755)
+	return containerCgroup, os.Mkdir(containerCgroup, 0o755)
 }
 
 func (s *containerService) Start(context.Context, *boxlitev1.ContainerStartRequest) (*boxlitev1.ContainerStartResponse, error) {

@@ -19,6 +19,7 @@ type execution struct {
 	child *container.Child
 	stdin *os.File // nil if nothing can be written
 	tty   bool
+	kills *oomKills
 }
 
 // follow reads the child's output until it has ended and all is read.
@@ -47,7 +48,9 @@ func (e *execution) follow(ctx context.Context) {
 		if e.stdin != nil {
 			_ = e.stdin.Close() // of a terminal it is closed already
 		}
-		e.out.finish(&boxlitev1.ExitStatus{Code: uint32(end.Code), Signal: uint32(end.Signal)})
+		e.out.finish(&boxlitev1.ExitStatus{
+			Code: uint32(end.Code), Signal: uint32(end.Signal), OutOfMemory: e.kills.explain(end),
+		})
 	}()
 }
 

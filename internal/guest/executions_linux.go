@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -21,6 +22,7 @@ const keptEnded = 16
 type executions struct {
 	ctx     context.Context // ends when the machine shuts down
 	clients *tally
+	kills   *oomKills
 
 	mu        sync.Mutex
 	container *container.Container // nil until it is set up
@@ -34,7 +36,7 @@ type executions struct {
 
 func newExecutions(ctx context.Context) *executions {
 	return &executions{
-		ctx: ctx, clients: newTally(),
+		ctx: ctx, clients: newTally(), kills: &oomKills{events: filepath.Join(containerCgroup, "memory.events")},
 		byID: make(map[string]*execution), announced: make(chan struct{}),
 	}
 }
@@ -58,7 +60,7 @@ func (x *executions) start(id string, process *boxlitev1.Process, stdin bool) (*
 		x.mu.Unlock()
 		return nil, err
 	}
-	e := &execution{id: id, out: newOutput(), child: c, stdin: c.Stdin, tty: process.GetTty()}
+	e := &execution{id: id, out: newOutput(), child: c, stdin: c.Stdin, tty: process.GetTty(), kills: x.kills}
 	e.follow(x.ctx)
 	x.mu.Lock()
 	x.byID[id] = e

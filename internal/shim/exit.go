@@ -22,6 +22,12 @@ const (
 	ReasonStopped = "stopped"
 	// ReasonKilled means that the machine was ended at once, as asked.
 	ReasonKilled = "killed"
+	// ReasonOOM means that the guest had no memory left, so that its kernel killed
+	// the main process.
+	ReasonOOM = "oom"
+	// ReasonHostOOM means that the host had none, or none that the box may have,
+	// so that its kernel killed the virtual machine.
+	ReasonHostOOM = "host-oom"
 	// ReasonPanic means that the guest's kernel panicked.
 	ReasonPanic = "panic"
 	// ReasonVMM means that the virtual machine ended unasked.

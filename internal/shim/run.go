@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,28 +192,7 @@ func (p *process) rootCause(err error) error {
 
 // watchMachine notes an end of the machine that nobody asked for.
 func (p *process) watchMachine() {
-	outcome := p.machine.Wait()
-	reason := ReasonVMM
-	if outcome.Reason == vmm.ReasonPanic {
-		reason = ReasonPanic
-	}
-	p.finish(&boxlitev1.ExitRecord{Reason: reason, Error: protocol.ToDetail(p.machineError(outcome))}, 0, true)
-}
-
-// machineError says how a machine ended that should not have.
-func (p *process) machineError(outcome vmm.Outcome) error {
-	err := outcome.Err
-	switch {
-	case err != nil:
-	case outcome.Reason == vmm.ReasonOff:
-		err = errors.New("the guest powered off")
-	default:
-		err = errors.New("the virtual machine ended")
-	}
-	return &protocol.Error{
-		Kind: protocol.KindEngine, Err: err,
-		Hint: "the end of the guest's console is in " + filepath.Join(p.spec.Dir, dirLogs, fileConsoleLog),
-	}
+	p.finish(p.machineEnded(p.machine.Wait()), 0, true)
 }
 
 func (p *process) awaitAgent(ctx context.Context) error {
@@ -281,7 +259,7 @@ func (p *process) watchMain(client boxlitev1.ContainerClient) {
 		return // the machine has ended, and watchMachine knows how
 	}
 	// Everyone attached gets all output first, however slowly they read.
-	p.finish(&boxlitev1.ExitRecord{Reason: ReasonExited, Status: response.GetStatus()}, -1, false)
+	p.finish(mainEnded(response.GetStatus(), p.spec.VM.MemoryMiB), -1, false)
 }
 
 // stop ends the run on request, and returns when all is over.

@@ -109,6 +109,9 @@ type Outcome struct {
 	Reason Reason
 	// Err tells more, but for ReasonOff and ReasonKilled.
 	Err error
+	// Console is the end of what the guest's console said, for people: a few lines
+	// without control characters. After a panic it is what came before that.
+	Console string
 	// At is when it ended.
 	At time.Time
 }

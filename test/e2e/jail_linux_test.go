@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -109,5 +112,60 @@ func checkRoot(t *testing.T, pid int, boxDir string) {
 	}
 	if err := os.Mkdir(root+"/made", 0o700); err == nil {
 		t.Error("VMM: its root can be written to")
+	}
+}
+
+// TestOutOfHostMemory takes from a box's virtual machine the memory that it needs.
+func TestOutOfHostMemory(t *testing.T) {
+	needMachine(t)
+	t.Parallel()
+	rt := openRuntime(t, boxlite.Options{})
+	box := newBox(t, rt, boxlite.BoxSpec{MemoryMiB: 512})
+	if err := box.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	info, err := box.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(info.Isolation.Layers, "cgroup") {
+		t.Skip("this host gives no cgroup: ", info.Isolation.Missing)
+	}
+	data, err := os.ReadFile(filepath.Join(info.HostDir, "shim.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record struct {
+		Cgroups []string `json:"cgroups"`
+	}
+	if err := json.Unmarshal(data, &record); err != nil {
+		t.Fatal(err)
+	}
+	limited := false
+	for _, dir := range record.Cgroups {
+		for limit, usage := range map[string]string{
+			"memory.max": "memory.current", "memory.limit_in_bytes": "memory.usage_in_bytes",
+		} {
+			now, err := os.ReadFile(filepath.Join(dir, usage))
+			if err != nil {
+				continue
+			}
+			used, err := strconv.ParseInt(strings.TrimSpace(string(now)), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, limit), fmt.Append(nil, used+16<<20), 0); err != nil {
+				t.Fatal(err)
+			}
+			limited = true
+		}
+	}
+	if !limited {
+		t.Fatalf("none of %q limits memory", record.Cgroups)
+	}
+	_ = box.Command("sh", "-c", "head -c 300m /dev/zero | tail -c 300m").Run(t.Context()) // it does not come back
+	exit, err := box.Wait(t.Context())
+	if exit.Reason != "host-oom" || !errors.Is(err, boxlite.ErrResourceExhausted) || boxlite.HintOf(err) == "" {
+		t.Errorf("got %+v, %v", exit, err)
 	}
 }

@@ -32,14 +32,10 @@ func TestSilentAgent(t *testing.T) {
 	needMachine(t)
 	t.Parallel()
 	home := t.TempDir()
-	boot, err := assets.Unpack(filepath.Join(home, "init/rootfs"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	replaceAgent(t, boot.Initrd, silent)
+	replaceAgent(t, home, agentFrom(t, silent))
 	rt := openRuntime(t, boxlite.Options{Home: home, StartTimeout: 4 * time.Second})
 	box := newBox(t, rt, boxlite.BoxSpec{})
-	err = box.Start(t.Context())
+	err := box.Start(t.Context())
 	if !errors.Is(err, boxlite.ErrTimeout) || !strings.Contains(err.Error(), ", stage ") || boxlite.HintOf(err) == "" {
 		t.Errorf("got %v", err)
 	}
@@ -50,15 +46,26 @@ func TestSilentAgent(t *testing.T) {
 	noProcesses(t, info.HostDir)
 }
 
-// replaceAgent makes a program the agent in an initrd, which keeps its size.
-func replaceAgent(t *testing.T, initrd, source string) {
+// agentFrom returns the package of a program that is to be the agent.
+func agentFrom(t *testing.T, source string) string {
 	t.Helper()
-	dir := t.TempDir()
-	main, program := filepath.Join(dir, "main.go"), filepath.Join(dir, "agent")
+	main := filepath.Join(t.TempDir(), "main.go")
 	if err := os.WriteFile(main, []byte(source), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", program, main)
+	return main
+}
+
+// replaceAgent makes a program the agent of a home's boxes. It must not be larger
+// than the real one: inlining, which makes programs large, is turned off.
+func replaceAgent(t *testing.T, home, pkg string) {
+	t.Helper()
+	boot, err := assets.Unpack(filepath.Join(home, "init/rootfs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	initrd, program := boot.Initrd, filepath.Join(t.TempDir(), "agent")
+	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-gcflags=all=-l", "-o", program, pkg)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -81,6 +88,9 @@ func replaceAgent(t *testing.T, initrd, source string) {
 	}
 	if err := os.Chmod(initrd, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if int64(b.Len()) > info.Size() {
+		t.Fatalf("the agent takes %d bytes more than the real one", int64(b.Len())-info.Size())
 	}
 	whole := make([]byte, info.Size()) // zeros at the end mean nothing to the kernel
 	copy(whole, b.Bytes())

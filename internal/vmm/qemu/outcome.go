@@ -36,7 +36,7 @@ type ending struct {
 // outcome judges. What the guest did counts more than what was done to it: a
 // Kill that comes too late does not change it.
 func (e ending) outcome() vmm.Outcome {
-	o := vmm.Outcome{At: e.at}
+	o := vmm.Outcome{At: e.at, Console: lastWords(e.console)}
 	panicked := lineWith(e.console, panicMarker)
 	exited := e.err == nil || e.killed // a crash while it shuts down is one
 	switch {

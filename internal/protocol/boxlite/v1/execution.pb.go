@@ -680,7 +680,10 @@ type ExitStatus struct {
 	// 0 to 255; 128 + signal when a signal ended it.
 	Code uint32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
 	// The signal that ended it; 0 if it exited by itself.
-	Signal        uint32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	Signal uint32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	// The guest had no memory left, so its kernel killed the command, or a process
+	// without which the command ended.
+	OutOfMemory   bool `protobuf:"varint,3,opt,name=out_of_memory,json=outOfMemory,proto3" json:"out_of_memory,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -727,6 +730,13 @@ func (x *ExitStatus) GetSignal() uint32 {
 		return x.Signal
 	}
 	return 0
+}
+
+func (x *ExitStatus) GetOutOfMemory() bool {
+	if x != nil {
+		return x.OutOfMemory
+	}
+	return false
 }
 
 type WaitRequest struct {
@@ -1039,11 +1049,12 @@ const file_boxlite_v1_execution_proto_rawDesc = "" +
 	"\x04kind\"4\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"8\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\\\n" +
 	"\n" +
 	"ExitStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
-	"\x06signal\x18\x02 \x01(\rR\x06signal\"\x1d\n" +
+	"\x06signal\x18\x02 \x01(\rR\x06signal\x12\"\n" +
+	"\rout_of_memory\x18\x03 \x01(\bR\voutOfMemory\"\x1d\n" +
 	"\vWaitRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\">\n" +
 	"\fWaitResponse\x12.\n" +

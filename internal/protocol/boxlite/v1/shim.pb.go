@@ -504,7 +504,7 @@ func (x *StopResponse) GetExit() *ExitRecord {
 // ExitRecord says how a run ended; exit.json holds it.
 type ExitRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "exited", "stopped", "killed", "panic", "vmm", "failed".
+	// "exited", "stopped", "killed", "oom", "host-oom", "panic", "vmm", "failed".
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Of the main process, where it ended by itself or by stop.
 	Status        *ExitStatus  `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
