@@ -70,7 +70,7 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 		return err
 	})
 	g.Go(func() (err error) {
-		p.jail, err = rt.planJail(ctx, record.Config.Security, record.ID)
+		p.jail, err = rt.planJail(ctx, record.Config.Security, rt.boxes.Dir(record.ID))
 		jailTime = time.Since(began)
 		return err
 	})
@@ -86,7 +86,7 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 }
 
 // planJail finds out which layers this host gives, and whether they are enough.
-func (rt *Runtime) planJail(ctx context.Context, security Security, id string) (jail.Plan, error) {
+func (rt *Runtime) planJail(ctx context.Context, security Security, dir string) (jail.Plan, error) {
 	if security == SecurityOff {
 		return jail.Plan{Security: SecurityOff}, nil
 	}
@@ -94,7 +94,7 @@ func (rt *Runtime) planJail(ctx context.Context, security Security, id string) (
 	if err != nil {
 		return jail.Plan{}, err
 	}
-	return support.Plan(cmp.Or(security, SecurityDefault), id)
+	return support.Plan(cmp.Or(security, SecurityDefault), dir)
 }
 
 // imageOf returns the image of a box: the one that its disk belongs to, whatever

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -231,11 +232,15 @@ func writeExisting(path, value string) error {
 	return errors.Join(err, f.Close())
 }
 
-// cgroupDirs returns the folders of a box's cgroup.
-func cgroupDirs(parents []string, id string) []string {
+// cgroupDirs returns the folders of the cgroup of the box in dir. The ID alone would
+// not do: a copy of a home has boxes with the same ones.
+func cgroupDirs(parents []string, dir string) []string {
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(dir)) // never fails
+	name := fmt.Sprintf("%s%s-%08x", cgroupPrefix, filepath.Base(dir), sum.Sum32())
 	dirs := make([]string, 0, len(parents))
 	for _, p := range parents {
-		dirs = append(dirs, filepath.Join(p, cgroupPrefix+id))
+		dirs = append(dirs, filepath.Join(p, name))
 	}
 	return dirs
 }

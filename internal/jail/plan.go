@@ -71,9 +71,9 @@ type Support struct {
 	parents []string
 }
 
-// Plan returns the jail of the box with this ID, or an error of kind Unsupported if
-// what the host gives is not enough.
-func (s Support) Plan(security Security, id string) (Plan, error) {
+// Plan returns the jail of the box in dir, a folder named after its ID; or an error of
+// kind Unsupported if what the host gives is not enough.
+func (s Support) Plan(security Security, dir string) (Plan, error) {
 	if security == Off {
 		return Plan{Security: Off}, nil
 	}
@@ -82,7 +82,7 @@ func (s Support) Plan(security Security, id string) (Plan, error) {
 	}
 	p := Plan{Security: security, Layers: s.Layers, Missing: s.Missing}
 	if p.Has(Cgroup) {
-		p.Cgroups = cgroupDirs(s.parents, id)
+		p.Cgroups = cgroupDirs(s.parents, dir)
 	}
 	return p, nil
 }

@@ -86,7 +86,7 @@ func replaceAgent(t *testing.T, home, pkg string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(initrd, 0o600); err != nil {
+	if err := os.Chmod(initrd, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if int64(b.Len()) > info.Size() {

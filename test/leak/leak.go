@@ -130,7 +130,7 @@ func (p Place) cgroups() (left []string) {
 		if seen++; seen > maxCgroups {
 			return fs.SkipAll
 		}
-		if id, ok := strings.CutPrefix(e.Name(), "boxlite-"); ok && slices.Contains(p.Boxes, id) {
+		if p.isCgroup(e.Name()) {
 			left = append(left, "cgroup "+path)
 		}
 		return nil
@@ -170,4 +170,9 @@ func (p Place) files() (left []string, err error) {
 		left = append(left, "temporary file "+filepath.Join(p.Tmp, e.Name()))
 	}
 	return left, err
+}
+
+// isCgroup reports whether a cgroup has the name of one of the place's boxes.
+func (p Place) isCgroup(name string) bool {
+	return slices.ContainsFunc(p.Boxes, func(id string) bool { return strings.HasPrefix(name, "boxlite-"+id+"-") })
 }
