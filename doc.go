@@ -46,6 +46,9 @@
 // how it ended, [Box.Logs] what it wrote, and [Box.Attach] joins its standard
 // streams.
 //
+// A [HealthCheck], the box's own or its image's, tells whether the box is well:
+// see [BoxInfo.Health].
+//
 // # Who lives how long
 //
 // A box ends with the program that started it, however that ends, unless

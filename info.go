@@ -57,6 +57,9 @@ type BoxInfo struct {
 	Detach     bool     `json:"detach"`
 	AutoRemove bool     `json:"autoRemove"`
 
+	// Health is what health checks have found, if the box runs.
+	Health Health `json:"health"`
+
 	// What follows is of the latest run.
 
 	// Args is the main process; empty if the box idles.
@@ -115,7 +118,7 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		TTY: c.TTY, Stdin: c.Stdin, Detach: c.Detach, AutoRemove: c.AutoRemove,
 		Args: notNil(s.Args), StartedAt: timeOf(s.StartedAt), FinishedAt: timeOf(s.FinishedAt), Exit: exitOf(s),
 		Engine: s.Engine, Accelerator: s.Accelerator, Isolation: s.Isolation, Kernel: s.Kernel,
-		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir,
+		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir, Health: healthOf(s, dir),
 	}
 	for _, stage := range s.Stages {
 		info.Stages = append(info.Stages, Stage{Name: stage.Name, Duration: stage.Nanos})

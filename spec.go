@@ -53,6 +53,11 @@ type BoxSpec struct {
 	TTY   bool
 	Stdin bool
 
+	// HealthCheck says how to find out whether the box is well. Nil means as its
+	// image says, if it does. BoxInfo.Health has what was found; nothing else
+	// follows from it.
+	HealthCheck *HealthCheck
+
 	// Detach lets the box run on when the program that started it ends.
 	Detach bool
 	// AutoRemove deletes the box when it has stopped.
@@ -89,6 +94,7 @@ func (s BoxSpec) config() (box.Config, error) {
 		checkUser(op, s.User),
 		checkArgs(op, s.Entrypoint),
 		checkArgs(op, s.Cmd),
+		checkHealthCheck(op, s.HealthCheck),
 	); err != nil {
 		return box.Config{}, firstOf(err)
 	}
@@ -102,7 +108,8 @@ func (s BoxSpec) config() (box.Config, error) {
 		DiskBytes: int64(orDefault(s.DiskGiB, defaultDiskGiB)) << 30,
 		Env:       s.Env, Dir: s.Dir, User: s.User,
 		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,
-		TTY: s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Engine: s.Engine,
+		HealthCheck: s.HealthCheck,
+		TTY:         s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Engine: s.Engine,
 	}, nil
 }
 

@@ -105,6 +105,7 @@ type boxFlags struct {
 	disk       sizeFlag
 	entrypoint string
 	autoRemove bool
+	health     healthFlags
 	platform   string
 	pull       string
 	engine     string
@@ -122,6 +123,7 @@ func (f *boxFlags) define(c *cobra.Command) {
 	flags.Var(&f.disk, "disk-size", "how large the box's disk can grow, in GB (default 10)")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "run `COMMAND` instead of the image's entrypoint")
 	flags.BoolVar(&f.autoRemove, "rm", false, "remove the box when it has stopped")
+	f.health.define(c)
 	flags.StringVar(&f.platform, "platform", "", "use the image for this platform, such as linux/amd64")
 	flags.StringVar(&f.pull, "pull", "missing", "fetch the image: missing, always or never")
 	flags.StringVar(&f.engine, "engine", "", "engine that runs the machine (default the best that works here)")
@@ -146,6 +148,9 @@ func (f *boxFlags) spec(c *cobra.Command, image string, command []string) (boxli
 		if c.Flags().Changed(flag) && n <= 0 {
 			return s, usagef("--%s must be more than 0", flag)
 		}
+	}
+	if s.HealthCheck, err = f.health.check(c); err != nil {
+		return s, err
 	}
 	if c.Flags().Changed("entrypoint") {
 		s.Entrypoint = []string{f.entrypoint}

@@ -1,6 +1,10 @@
 package box
 
-import "time"
+import (
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/shim"
+)
 
 // formatVersion is written into every config.json. A record with a higher one
 // is of a later version of BoxLite.
@@ -31,6 +35,8 @@ type Config struct {
 	Cmd        []string `json:"cmd"`
 	// ImageCommand says that the image's own command is run if none is given.
 	ImageCommand bool `json:"imageCommand,omitempty"`
+
+	HealthCheck *shim.HealthCheck `json:"healthCheck,omitempty"`
 
 	TTY        bool   `json:"tty,omitempty"`
 	Stdin      bool   `json:"stdin,omitempty"`

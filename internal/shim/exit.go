@@ -62,7 +62,7 @@ func writeExit(dir string, record *boxlitev1.ExitRecord) error {
 // clearRun removes what the last run left, so that it can't be taken for this
 // one's.
 func clearRun(dir string) error {
-	for _, name := range []string{fileExit, fileIdentity, fileSocket, filePortal} {
+	for _, name := range []string{fileExit, fileHealth, fileIdentity, fileSocket, filePortal} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

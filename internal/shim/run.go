@@ -33,6 +33,8 @@ type process struct {
 	pausing sync.Mutex // held while the machine is paused or resumed, and by its end
 	paused  bool       // guarded by pausing
 
+	health *healthMonitor // nil without a health check
+
 	mu      sync.Mutex
 	stage   string
 	stages  []*boxlitev1.Stage
@@ -57,6 +59,7 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 		spec: spec, log: log, stage: "shim",
 		ready: make(chan struct{}), end: make(chan struct{}), ended: make(chan struct{}),
 	}
+	p.health = p.newHealthMonitor()
 	if err := clearRun(spec.Dir); err != nil {
 		return nil, err
 	}
@@ -92,6 +95,7 @@ func (p *process) run(ctx context.Context) {
 	} else {
 		go p.watchMachine()
 		go p.keepTime(ctx)
+		go p.watchHealth(ctx)
 	}
 	close(p.ready)
 
