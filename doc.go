@@ -56,6 +56,9 @@
 // opens the same home can use and stop it. [Runtime.Close] stops the boxes that
 // this Runtime has started and that are not detached.
 //
+// A box whose run has ended unasked is started again by the Runtime that started
+// it, while that is open, if [BoxSpec.Restart] says so.
+//
 // Any number of programs may have one home open at once.
 //
 // # Images

@@ -56,6 +56,10 @@ type BoxInfo struct {
 	Stdin      bool     `json:"stdin"`
 	Detach     bool     `json:"detach"`
 	AutoRemove bool     `json:"autoRemove"`
+	// Restart is the restart policy, Restarts how often in a row it has started
+	// the box.
+	Restart  RestartPolicy `json:"restart"`
+	Restarts int           `json:"restarts"`
 
 	// Health is what health checks have found, if the box runs.
 	Health Health `json:"health"`
@@ -116,6 +120,7 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		CPUs: c.CPUs, MemoryMiB: c.MemoryMiB, DiskBytes: c.DiskBytes, DiskUsedBytes: used,
 		Env: notNil(c.Env), Dir: c.Dir, User: c.User, Entrypoint: notNil(c.Entrypoint), Cmd: notNil(c.Cmd),
 		TTY: c.TTY, Stdin: c.Stdin, Detach: c.Detach, AutoRemove: c.AutoRemove,
+		Restart: c.Restart, Restarts: s.Restarts,
 		Args: notNil(s.Args), StartedAt: timeOf(s.StartedAt), FinishedAt: timeOf(s.FinishedAt), Exit: exitOf(s),
 		Engine: s.Engine, Accelerator: s.Accelerator, Isolation: s.Isolation, Kernel: s.Kernel,
 		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir, Health: healthOf(s, dir),

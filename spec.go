@@ -62,6 +62,9 @@ type BoxSpec struct {
 	Detach bool
 	// AutoRemove deletes the box when it has stopped.
 	AutoRemove bool
+	// Restart says when the box is started again whose run has ended unasked. It
+	// can't be removed then as well.
+	Restart RestartPolicy
 	// Engine names the engine to use. Empty means Options.Engine.
 	Engine string
 }
@@ -95,6 +98,7 @@ func (s BoxSpec) config() (box.Config, error) {
 		checkArgs(op, s.Entrypoint),
 		checkArgs(op, s.Cmd),
 		checkHealthCheck(op, s.HealthCheck),
+		checkRestart(op, s),
 	); err != nil {
 		return box.Config{}, firstOf(err)
 	}
@@ -109,7 +113,7 @@ func (s BoxSpec) config() (box.Config, error) {
 		Env:       s.Env, Dir: s.Dir, User: s.User,
 		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,
 		HealthCheck: s.HealthCheck,
-		TTY:         s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Engine: s.Engine,
+		TTY:         s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Restart: s.Restart, Engine: s.Engine,
 	}, nil
 }
 

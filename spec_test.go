@@ -42,6 +42,8 @@ func TestSpecIsChecked(t *testing.T) {
 		"health check without command": {HealthCheck: &HealthCheck{Test: []string{"CMD"}}},
 		"health check all the time":    {HealthCheck: &HealthCheck{Interval: 1}},
 		"health check in no time":      {HealthCheck: &HealthCheck{Timeout: -time.Second}},
+		"restart of what is removed":   {AutoRemove: true, Restart: RestartPolicy{Mode: RestartAlways}},
+		"unknown restart policy":       {Restart: RestartPolicy{Mode: "often"}},
 		"negative retries":             {HealthCheck: &HealthCheck{Retries: -1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +67,7 @@ func TestSpecAccepts(t *testing.T) {
 		"empty command": {Cmd: []string{}, Entrypoint: []string{""}},
 		"dir":           {Dir: "/a b/c"},
 		"health check":  {HealthCheck: &HealthCheck{Test: []string{"CMD", "true"}, StartPeriod: -1}},
+		"restart":       {Restart: RestartPolicy{Mode: RestartOnFailure, MaxRetries: 3}},
 		"no health":     {HealthCheck: &HealthCheck{Test: []string{"NONE"}}},
 	} {
 		if err := s.Validate(); err != nil {

@@ -44,6 +44,8 @@ type launch struct {
 	lazy bool
 	// size is the main process's terminal.
 	size *boxlitev1.TerminalSize
+	// restart is set if the box's restart policy starts it.
+	restart *restart
 	// begin starts the main process once all is ready for it. If it is nil, or
 	// the box has no main process, the shim does all.
 	begin func(context.Context, *run) error
@@ -63,6 +65,8 @@ func (rt *Runtime) start(ctx context.Context, id string, o launch) (*run, error)
 		return nil, l.Err
 	}
 	switch status := l.State.Status; {
+	case o.restart != nil && !o.restart.wanted(l.Record):
+		return nil, errStaysDown
 	case status == box.Running:
 		return rt.connect(ctx, id)
 	case status == box.Starting:
@@ -150,6 +154,9 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	state := box.State{
 		Status: box.Starting, Runs: l.State.Runs + 1, StartedAt: time.Now().UTC(), ImageDigest: imageDigest(l.Record),
 	}
+	if o.restart != nil {
+		state.Restarts = l.State.Restarts + 1
+	}
 	p, err := rt.prepare(ctx, l, state)
 	if err != nil {
 		return nil, startError(l, err)
@@ -179,7 +186,13 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		return nil, err
 	}
 	p.stages = append(p.stages, box.Stage{Name: "shim", Nanos: time.Since(began)})
-	r := &run{client: client, attached: !spec.Detached, ended: make(chan struct{})}
+	r := &run{
+		client: client, attached: !spec.Detached, ended: make(chan struct{}),
+		number: state.Runs, policy: l.Config.Restart,
+	}
+	if o.restart != nil {
+		r.delay = o.restart.delay
+	}
 	ready, err := client.Ready(startCtx)
 	if err == nil && o.begin != nil {
 		err = o.begin(startCtx, r)

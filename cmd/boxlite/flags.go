@@ -105,6 +105,7 @@ type boxFlags struct {
 	disk       sizeFlag
 	entrypoint string
 	autoRemove bool
+	restart    string
 	health     healthFlags
 	platform   string
 	pull       string
@@ -123,11 +124,13 @@ func (f *boxFlags) define(c *cobra.Command) {
 	flags.Var(&f.disk, "disk-size", "how large the box's disk can grow, in GB (default 10)")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "run `COMMAND` instead of the image's entrypoint")
 	flags.BoolVar(&f.autoRemove, "rm", false, "remove the box when it has stopped")
+	flags.StringVar(&f.restart, "restart", "no", "start the box again after `EVENT`: no, on-failure[:N] or always; as long as the program that started it runs")
 	f.health.define(c)
 	flags.StringVar(&f.platform, "platform", "", "use the image for this platform, such as linux/amd64")
 	flags.StringVar(&f.pull, "pull", "missing", "fetch the image: missing, always or never")
 	flags.StringVar(&f.engine, "engine", "", "engine that runs the machine (default the best that works here)")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "don't show how far the fetching of the image is")
+	_ = c.RegisterFlagCompletionFunc("restart", cobra.FixedCompletions([]string{"no", "on-failure", "always"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{"missing", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -148,6 +151,9 @@ func (f *boxFlags) spec(c *cobra.Command, image string, command []string) (boxli
 		if c.Flags().Changed(flag) && n <= 0 {
 			return s, usagef("--%s must be more than 0", flag)
 		}
+	}
+	if s.Restart, err = boxlite.ParseRestartPolicy(f.restart); err != nil {
+		return s, usagef("--restart: %w", err)
 	}
 	if s.HealthCheck, err = f.health.check(c); err != nil {
 		return s, err

@@ -38,11 +38,14 @@ type Config struct {
 
 	HealthCheck *shim.HealthCheck `json:"healthCheck,omitempty"`
 
-	TTY        bool   `json:"tty,omitempty"`
-	Stdin      bool   `json:"stdin,omitempty"`
-	Detach     bool   `json:"detach,omitempty"`
-	AutoRemove bool   `json:"autoRemove,omitempty"`
-	Engine     string `json:"engine,omitempty"`
+	TTY        bool `json:"tty,omitempty"`
+	Stdin      bool `json:"stdin,omitempty"`
+	Detach     bool `json:"detach,omitempty"`
+	AutoRemove bool `json:"autoRemove,omitempty"`
+
+	Restart RestartPolicy `json:"restart,omitzero"`
+
+	Engine string `json:"engine,omitempty"`
 }
 
 // Job reports whether the box was made to run one given command, which starting
