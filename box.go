@@ -79,17 +79,17 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 	}
 	defer l.Unlock()
 	if l.Err == nil && !l.State.Status.Active() {
-		return nil
+		return l.StayDown()
 	}
 	stage.Reached("stop/asked", l.Config.Label())
 	if state := l.State; l.Err == nil && state.Status != box.Stopping {
-		state.Status = box.Stopping
+		state.Status, state.StopRequested = box.Stopping, true
 		l.Found(state) // a full disk is no reason to run on
 	}
 	stage.Reached("stop/recorded", l.Config.Label())
 	record, err := rt.end(ctx, id, grace, force)
 	if errors.Is(err, ErrStopped) {
-		return nil // it ended this instant, and is recorded when next looked up
+		return l.StayDown() // it ended this instant, and is recorded when next looked up
 	}
 	if err != nil {
 		return &Error{Kind: kindOfCause(err), Op: "stop the box", Box: l.Config.Label(), Err: err}
@@ -134,9 +134,13 @@ func (rt *Runtime) end(ctx context.Context, id string, grace time.Duration, forc
 
 // Wait waits until the box has stopped, by itself or because it was asked to,
 // and returns how its latest run ended. The error says so if that was a failure
-// of the machine, or for want of memory.
+// of the machine, or for want of memory. A box that is about to be started again
+// ([BoxSpec.Restart]) has stopped, too.
 func (b *Box) Wait(ctx context.Context) (Exit, error) {
 	id := b.config.ID
+	if err := b.rt.awaitFollowed(ctx, id); err != nil {
+		return Exit{}, err
+	}
 	r, err := b.rt.connect(ctx, id)
 	if err == nil {
 		err = r.awaitEnd(ctx)
@@ -147,9 +151,13 @@ func (b *Box) Wait(ctx context.Context) (Exit, error) {
 	if r != nil && r.ended != nil {
 		select {
 		case <-r.ended: // comes with the end of the shim
-			if r.exit != nil {
-				state := box.State{Status: box.Running}.Ended(r.exit)
-				return *exitOf(state), state.Error.Err()
+			state := r.final
+			if state == nil && r.exit != nil { // the box has been removed
+				ended := box.State{Status: box.Running}.Ended(r.exit)
+				state = &ended
+			}
+			if state != nil && state.Exit != nil {
+				return *exitOf(*state), state.Error.Err()
 			}
 		case <-b.rt.closing:
 		}

@@ -47,6 +47,7 @@ type Command struct {
 
 	box  *Box
 	main bool // bound to the main process
+	last *run // that has to have ended first; nil without
 
 	mu         sync.Mutex
 	attachment *attachment // nil before Start
@@ -67,6 +68,21 @@ func (b *Box) Command(name string, args ...string) *Command {
 //
 // When the context of Start ends, the main process is left, not killed.
 func (b *Box) Attach() *Command { return &Command{box: b, main: true} }
+
+// Next returns a Command, with the same streams and terminal, that is the main
+// process of the run which follows the one that c, made by [Box.Attach], has joined.
+// Its Start waits until this Runtime has started the box again by its restart
+// policy, and misses nothing. The error is of kind [ErrStopped] if it does not.
+func (c *Command) Next() *Command {
+	next := &Command{
+		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr, TTY: c.TTY, Rows: c.Rows, Cols: c.Cols,
+		box: c.box, main: c.main,
+	}
+	if a := c.started(); a != nil {
+		next.last = a.run
+	}
+	return next
+}
 
 // ID identifies the command among those of its box. It is empty before Start.
 func (c *Command) ID() string {
@@ -179,7 +195,14 @@ func (c *Command) startMain(ctx context.Context) (*attachment, error) {
 		}
 		return protocol.FromStatus(err)
 	}
-	r, err := c.box.rt.start(ctx, c.box.config.ID, launch{size: c.size(), begin: begin})
+	how := launch{size: c.size(), begin: begin}
+	var r *run
+	var err error
+	if c.last != nil {
+		r, err = c.box.rt.following(ctx, c.box.config.ID, c.last, how)
+	} else {
+		r, err = c.box.rt.start(ctx, c.box.config.ID, how)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -46,12 +46,18 @@
 // how it ended, [Box.Logs] what it wrote, and [Box.Attach] joins its standard
 // streams.
 //
+// A [HealthCheck], the box's own or its image's, tells whether the box is well:
+// see [BoxInfo.Health].
+//
 // # Who lives how long
 //
 // A box ends with the program that started it, however that ends, unless
 // [BoxSpec.Detach] is set. A detached box runs on, and any other program that
 // opens the same home can use and stop it. [Runtime.Close] stops the boxes that
 // this Runtime has started and that are not detached.
+//
+// A box whose run has ended unasked is started again by the Runtime that started
+// it, while that is open, if [BoxSpec.Restart] says so.
 //
 // Any number of programs may have one home open at once.
 //

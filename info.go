@@ -58,6 +58,13 @@ type BoxInfo struct {
 	AutoRemove bool     `json:"autoRemove"`
 	// Security is how much of a jail the box must have.
 	Security Security `json:"security"`
+	// Restart is the restart policy, Restarts how often in a row it has started
+	// the box.
+	Restart  RestartPolicy `json:"restart"`
+	Restarts int           `json:"restarts"`
+
+	// Health is what health checks have found, if the box runs.
+	Health Health `json:"health"`
 
 	// What follows is of the latest run.
 
@@ -115,9 +122,10 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		CPUs: c.CPUs, MemoryMiB: c.MemoryMiB, DiskBytes: c.DiskBytes, DiskUsedBytes: used,
 		Env: notNil(c.Env), Dir: c.Dir, User: c.User, Entrypoint: notNil(c.Entrypoint), Cmd: notNil(c.Cmd),
 		TTY: c.TTY, Stdin: c.Stdin, Detach: c.Detach, AutoRemove: c.AutoRemove, Security: c.Security,
+		Restart: c.Restart, Restarts: s.Restarts,
 		Args: notNil(s.Args), StartedAt: timeOf(s.StartedAt), FinishedAt: timeOf(s.FinishedAt), Exit: exitOf(s),
 		Engine: s.Engine, Accelerator: s.Accelerator, Isolation: isolationOf(s.Isolation, s.Jail), Kernel: s.Kernel,
-		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir,
+		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir, Health: healthOf(s, dir),
 	}
 	for _, stage := range s.Stages {
 		info.Stages = append(info.Stages, Stage{Name: stage.Name, Duration: stage.Nanos})

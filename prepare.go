@@ -27,6 +27,7 @@ import (
 // parts is what a machine is made from.
 type parts struct {
 	image     image.Image
+	health    *shim.HealthCheck
 	imageDisk string
 	boot      assets.Boot
 	machine   vmm.Capability
@@ -51,6 +52,9 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 	g.Go(func() (err error) {
 		if p.image, err = rt.imageOf(ctx, record); err == nil {
 			p.imageDisk, err = rt.images.Disk(ctx, p.image, nil)
+		}
+		if err == nil {
+			p.health, err = rt.healthCheck(record, p.image)
 		}
 		imageTime = time.Since(began)
 		return err
@@ -134,7 +138,7 @@ func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
 	console := filepath.Join(dir, fileConsole)
 	_ = os.Remove(console) // of the run before; without it the engine appends
 	return shim.Spec{
-		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Jail: p.jail, Detached: l.Config.Detach || rt.options.Detach,
+		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Jail: p.jail, Health: p.health, Detached: l.Config.Detach || rt.options.Detach,
 		VM: vmm.Spec{
 			Box:    l.ID,
 			Kernel: p.boot.Kernel, Initrd: p.boot.Initrd,

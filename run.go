@@ -22,6 +22,15 @@ type run struct {
 	ended chan struct{}
 	// exit may be read once ended is closed; nil if the shim wrote none.
 	exit *boxlitev1.ExitRecord
+	// final is the box's state once the run had ended, before it was started
+	// again. It may be read once ended is closed; nil if it is not known.
+	final *box.State
+	// number is which of the box's runs it is, policy what follows it, delay how
+	// long the restart policy had waited before it, since when it was ready.
+	number int
+	policy RestartPolicy
+	delay  time.Duration
+	since  time.Time
 
 	mu    sync.Mutex
 	ready bool
@@ -86,22 +95,36 @@ func (rt *Runtime) track(id string, r *run) error {
 		_ = old.client.Close() // of a run that has ended
 	}
 	rt.runs[id] = r
-	r.ready = true
+	r.ready, r.since = true, time.Now()
 	rt.watchers.Go(func() { rt.follow(id, r) })
 	return nil
 }
 
-// follow waits for the end of a run and brings the box's record up to date.
+// follow waits for the end of a run, brings the box's record up to date, and does
+// what the box's restart policy wants.
 func (rt *Runtime) follow(id string, r *run) {
 	select {
 	case <-r.client.Ended():
 	case <-rt.closing:
 		return
 	}
-	r.exit, _ = shim.ReadExit(rt.boxes.Dir(id)) // nil if the shim was killed
-	_, _ = rt.load(context.Background(), id)    // whoever looks next will try again
+	r.exit, _ = shim.ReadExit(rt.boxes.Dir(id))                       // nil if the shim was killed
+	if record, err := rt.load(context.Background(), id); err == nil { // else whoever looks next will try again
+		r.end(record.State)
+	}
+	next := rt.planRestart(id, r)
 	close(r.ended)
 	rt.forget(id, r)
+	if next != nil {
+		rt.again(id, next)
+	}
+}
+
+// end notes the state of the box, if that is the one after this run.
+func (r *run) end(s box.State) {
+	if s.Runs == r.number && !s.Status.Active() {
+		r.final = &s
+	}
 }
 
 // forget drops a run that has ended.

@@ -59,12 +59,15 @@ type Runtime struct {
 	boxes   *box.Store
 	images  *image.Store
 
-	mu     sync.RWMutex
-	runs   map[string]*run // by ID of the box
-	closed bool
+	mu       sync.RWMutex
+	runs     map[string]*run     // by ID of the box
+	restarts map[string]*restart // by ID of the box
+	closed   bool
 
 	closing  chan struct{} // closed by Close
 	watchers sync.WaitGroup
+
+	sleep func(context.Context, time.Duration) error // pause, but in tests
 }
 
 // closeGrace is how long the main processes of boxes may take to end when the
@@ -89,7 +92,8 @@ func Open(options Options) (*Runtime, error) {
 	}
 	rt := &Runtime{
 		options: options, home: home, lock: lock,
-		runs: make(map[string]*run), closing: make(chan struct{}),
+		runs: make(map[string]*run), restarts: make(map[string]*restart),
+		closing: make(chan struct{}), sleep: pause,
 	}
 	if rt.boxes, err = box.Open(filepath.Join(home, "boxes")); err == nil {
 		rt.images, err = image.Open(filepath.Join(home, "images"), image.Options{

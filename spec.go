@@ -54,10 +54,18 @@ type BoxSpec struct {
 	TTY   bool
 	Stdin bool
 
+	// HealthCheck says how to find out whether the box is well. Nil means as its
+	// image says, if it does. BoxInfo.Health has what was found; nothing else
+	// follows from it.
+	HealthCheck *HealthCheck
+
 	// Detach lets the box run on when the program that started it ends.
 	Detach bool
 	// AutoRemove deletes the box when it has stopped.
 	AutoRemove bool
+	// Restart says when the box is started again whose run has ended unasked. It
+	// can't be removed then as well.
+	Restart RestartPolicy
 	// Engine names the engine to use. Empty means Options.Engine.
 	Engine string
 	// Security is how much of a jail must be around the box's virtual machine. Empty
@@ -93,6 +101,8 @@ func (s BoxSpec) config() (box.Config, error) {
 		checkUser(op, s.User),
 		checkArgs(op, s.Entrypoint),
 		checkArgs(op, s.Cmd),
+		checkHealthCheck(op, s.HealthCheck),
+		checkRestart(op, s),
 	); err != nil {
 		return box.Config{}, firstOf(err)
 	}
@@ -111,7 +121,8 @@ func (s BoxSpec) config() (box.Config, error) {
 		DiskBytes: int64(orDefault(s.DiskGiB, defaultDiskGiB)) << 30,
 		Env:       s.Env, Dir: s.Dir, User: s.User,
 		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,
-		TTY: s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Engine: s.Engine,
+		HealthCheck: s.HealthCheck,
+		TTY:         s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Restart: s.Restart, Engine: s.Engine,
 		Security: s.Security,
 	}, nil
 }

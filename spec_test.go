@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSpecDefaults(t *testing.T) {
@@ -21,22 +22,29 @@ func TestSpecDefaults(t *testing.T) {
 
 func TestSpecIsChecked(t *testing.T) {
 	for name, s := range map[string]BoxSpec{
-		"name":                  {Name: "a b"},
-		"negative CPUs":         {CPUs: -1},
-		"too many CPUs":         {CPUs: 65},
-		"memory below minimum":  {MemoryMiB: 63},
-		"memory above maximum":  {MemoryMiB: 1<<20 + 1},
-		"negative disk":         {DiskGiB: -1},
-		"disk above maximum":    {DiskGiB: 1025},
-		"variable without =":    {Env: []string{"A"}},
-		"variable without name": {Env: []string{"=a"}},
-		"variable with zero":    {Env: []string{"A=\x00"}},
-		"relative dir":          {Dir: "work"},
-		"user with space":       {User: "a b"},
-		"user without name":     {User: ":staff"},
-		"group without name":    {User: "app:"},
-		"two groups":            {User: "app:a:b"},
-		"zero in argument":      {Cmd: []string{"a\x00b"}},
+		"name":                         {Name: "a b"},
+		"negative CPUs":                {CPUs: -1},
+		"too many CPUs":                {CPUs: 65},
+		"memory below minimum":         {MemoryMiB: 63},
+		"memory above maximum":         {MemoryMiB: 1<<20 + 1},
+		"negative disk":                {DiskGiB: -1},
+		"disk above maximum":           {DiskGiB: 1025},
+		"variable without =":           {Env: []string{"A"}},
+		"variable without name":        {Env: []string{"=a"}},
+		"variable with zero":           {Env: []string{"A=\x00"}},
+		"relative dir":                 {Dir: "work"},
+		"user with space":              {User: "a b"},
+		"user without name":            {User: ":staff"},
+		"group without name":           {User: "app:"},
+		"two groups":                   {User: "app:a:b"},
+		"zero in argument":             {Cmd: []string{"a\x00b"}},
+		"health check without a form":  {HealthCheck: &HealthCheck{Test: []string{"true"}}},
+		"health check without command": {HealthCheck: &HealthCheck{Test: []string{"CMD"}}},
+		"health check all the time":    {HealthCheck: &HealthCheck{Interval: 1}},
+		"health check in no time":      {HealthCheck: &HealthCheck{Timeout: -time.Second}},
+		"restart of what is removed":   {AutoRemove: true, Restart: RestartPolicy{Mode: RestartAlways}},
+		"unknown restart policy":       {Restart: RestartPolicy{Mode: "often"}},
+		"negative retries":             {HealthCheck: &HealthCheck{Retries: -1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := s.Validate()
@@ -58,6 +66,9 @@ func TestSpecAccepts(t *testing.T) {
 		"empty value":   {Env: []string{"A=", "B=c=d"}},
 		"empty command": {Cmd: []string{}, Entrypoint: []string{""}},
 		"dir":           {Dir: "/a b/c"},
+		"health check":  {HealthCheck: &HealthCheck{Test: []string{"CMD", "true"}, StartPeriod: -1}},
+		"restart":       {Restart: RestartPolicy{Mode: RestartOnFailure, MaxRetries: 3}},
+		"no health":     {HealthCheck: &HealthCheck{Test: []string{"NONE"}}},
 	} {
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)

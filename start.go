@@ -35,6 +35,8 @@ type launch struct {
 	lazy bool
 	// size is the main process's terminal.
 	size *boxlitev1.TerminalSize
+	// restart is set if the box's restart policy starts it.
+	restart *restart
 	// begin starts the main process once all is ready for it. If it is nil, or
 	// the box has no main process, the shim does all.
 	begin func(context.Context, *run) error
@@ -69,6 +71,9 @@ func (rt *Runtime) startOnce(ctx context.Context, id string, o launch) (r *run, 
 	defer l.Unlock()
 	if l.Err != nil {
 		return nil, false, l.Err
+	}
+	if o.restart != nil && !o.restart.wanted(l.Record) {
+		return nil, false, errStaysDown
 	}
 	status := l.State.Status
 	if status != box.Running && status != box.Stopping {
@@ -166,6 +171,9 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		Status: box.Starting, Runs: l.State.Runs + 1, StartedAt: time.Now().UTC(), ImageDigest: imageDigest(l.Record),
 		Args: l.State.Args, // as long as the image is the same
 	}
+	if o.restart != nil {
+		state.Restarts = l.State.Restarts + 1
+	}
 	p, err := rt.prepare(ctx, l, state)
 	if err != nil {
 		return nil, startError(l, err)
@@ -203,7 +211,13 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	}
 	p.stages = append(p.stages, box.Stage{Name: "shim", Nanos: time.Since(began)})
 	stage.Reached("start/shim-answers", l.Config.Label())
-	r := &run{client: client, attached: !spec.Detached, ended: make(chan struct{})}
+	r := &run{
+		client: client, attached: !spec.Detached, ended: make(chan struct{}),
+		number: state.Runs, policy: l.Config.Restart,
+	}
+	if o.restart != nil {
+		r.delay = o.restart.delay
+	}
 	ready, err := client.Ready(startCtx)
 	stage.Reached("start/box-ready", l.Config.Label())
 	if err == nil && o.begin != nil {

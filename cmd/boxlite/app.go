@@ -39,6 +39,8 @@ type app struct {
 	cancel   context.CancelCauseFunc
 	signals  chan os.Signal
 	onSignal atomic.Pointer[func(os.Signal)]
+	// told is set by a signal that asks a command in the foreground to end.
+	told atomic.Bool
 	// ran is set once a command runs: errors before that are of usage.
 	ran bool
 }

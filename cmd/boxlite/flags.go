@@ -105,6 +105,8 @@ type boxFlags struct {
 	disk       sizeFlag
 	entrypoint string
 	autoRemove bool
+	restart    string
+	health     healthFlags
 	platform   string
 	pull       string
 	engine     string
@@ -123,11 +125,14 @@ func (f *boxFlags) define(c *cobra.Command) {
 	flags.Var(&f.disk, "disk-size", "how large the box's disk can grow, in GB (default 10)")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "run `COMMAND` instead of the image's entrypoint")
 	flags.BoolVar(&f.autoRemove, "rm", false, "remove the box when it has stopped")
+	flags.StringVar(&f.restart, "restart", "no", "start the box again after `EVENT`: no, on-failure[:N] or always; as long as the program that started it runs")
+	f.health.define(c)
 	flags.StringVar(&f.platform, "platform", "", "use the image for this platform, such as linux/amd64")
 	flags.StringVar(&f.pull, "pull", "missing", "fetch the image: missing, always or never")
 	flags.StringVar(&f.engine, "engine", "", "engine that runs the machine (default the best that works here)")
 	flags.StringVar(&f.security, "security", "", "jail around the machine: default, strict (all layers, or no start) or off")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "don't show how far the fetching of the image is")
+	_ = c.RegisterFlagCompletionFunc("restart", cobra.FixedCompletions([]string{"no", "on-failure", "always"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{"missing", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("security", cobra.FixedCompletions([]string{"default", "strict", "off"}, cobra.ShellCompDirectiveNoFileComp))
 }
@@ -150,6 +155,12 @@ func (f *boxFlags) spec(c *cobra.Command, image string, command []string) (boxli
 		if c.Flags().Changed(flag) && n <= 0 {
 			return s, usagef("--%s must be more than 0", flag)
 		}
+	}
+	if s.Restart, err = boxlite.ParseRestartPolicy(f.restart); err != nil {
+		return s, usagef("--restart: %w", err)
+	}
+	if s.HealthCheck, err = f.health.check(c); err != nil {
+		return s, err
 	}
 	if c.Flags().Changed("entrypoint") {
 		s.Entrypoint = []string{f.entrypoint}

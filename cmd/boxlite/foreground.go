@@ -70,7 +70,10 @@ func (a *app) forwardSignals(c *boxlite.Command) {
 		switch sig {
 		case syscall.SIGPIPE:
 			return
+		case syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT:
+			a.told.Store(true)
 		case os.Interrupt:
+			a.told.Store(true)
 			if interrupts++; interrupts == interruptsToLeave {
 				a.cancel(errInterrupted)
 				return

@@ -46,8 +46,13 @@ func TestStatusText(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	before := now.Add(-2 * time.Minute)
 	for want, b := range map[string]boxlite.BoxInfo{
-		"configured":                    {Status: boxlite.StatusConfigured},
-		"running for 2 minutes":         {Status: boxlite.StatusRunning, StartedAt: &before},
+		"configured":            {Status: boxlite.StatusConfigured},
+		"running for 2 minutes": {Status: boxlite.StatusRunning, StartedAt: &before},
+		"running (unhealthy) for 2 minutes": {
+			Status: boxlite.StatusRunning, StartedAt: &before, Health: boxlite.Health{Status: boxlite.HealthUnhealthy},
+		},
+		"running (health: starting)":    {Status: boxlite.StatusRunning, Health: boxlite.Health{Status: boxlite.HealthStarting}},
+		"paused":                        {Status: boxlite.StatusPaused, Health: boxlite.Health{Status: boxlite.HealthHealthy}},
 		"stopped (3) 2 minutes ago":     {Status: boxlite.StatusStopped, FinishedAt: &before, Exit: &boxlite.Exit{Code: 3}},
 		"stopped 2 minutes ago":         {Status: boxlite.StatusStopped, FinishedAt: &before, Exit: &boxlite.Exit{Reason: "stopped", Code: -1}},
 		"stopped (panic) 2 minutes ago": {Status: boxlite.StatusStopped, FinishedAt: &before, Exit: &boxlite.Exit{Reason: "panic", Code: -1}, Error: "x"},

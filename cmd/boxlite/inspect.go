@@ -19,8 +19,9 @@ func (a *app) inspectCommand() *cobra.Command {
 		Long: `Inspect prints all that is known of boxes or images, as a list.
 
 Besides json and yaml, --format takes a Go template, which is applied to each:
-the names are those of the JSON. For boxes, .State.Status, .State.ExitCode and
-.State.StartedAt are there as well, and the function json.`,
+the names are those of the JSON. For boxes, .State.Status, .State.ExitCode,
+.State.StartedAt, .State.Health.Status and .State.Health.FailingStreak are there
+as well, and the function json.`,
 		Example:           `  boxlite inspect -f '{{.status}} {{.kernel}}' web`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.boxArgs,
@@ -99,7 +100,10 @@ func templateFields(v any) (map[string]any, error) {
 		return nil, err
 	}
 	if info, ok := v.(boxlite.BoxInfo); ok {
-		state := map[string]any{"Status": fields["status"], "StartedAt": fields["startedAt"], "ExitCode": nil}
+		state := map[string]any{
+			"Status": fields["status"], "StartedAt": fields["startedAt"], "ExitCode": nil,
+			"Health": map[string]any{"Status": info.Health.Status, "FailingStreak": info.Health.FailingStreak},
+		}
 		if info.Exit != nil && info.Exit.Code >= 0 {
 			state["ExitCode"] = info.Exit.Code
 		}

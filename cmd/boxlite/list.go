@@ -80,11 +80,23 @@ func shortCommand(b boxlite.BoxInfo) string {
 	return string(text)
 }
 
+// healthText is a running box's health, as docker puts it.
+func healthText(b boxlite.BoxInfo) string {
+	switch {
+	case b.Status != boxlite.StatusRunning, b.Health.Status == "", b.Health.Status == boxlite.HealthNone:
+		return ""
+	case b.Health.Status == boxlite.HealthStarting:
+		return " (health: starting)"
+	}
+	return " (" + b.Health.Status + ")"
+}
+
 // statusText is a box's status with what one wants to know next.
 func statusText(b boxlite.BoxInfo, now time.Time) string {
 	text := string(b.Status)
 	switch b.Status {
 	case boxlite.StatusRunning, boxlite.StatusPaused:
+		text += healthText(b)
 		if b.StartedAt != nil {
 			text += " for " + span(now.Sub(*b.StartedAt))
 		}

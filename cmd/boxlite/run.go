@@ -120,6 +120,9 @@ func (a *app) runDetached(ctx context.Context, f *boxFlags, spec boxlite.BoxSpec
 		return discard(box, spec.AutoRemove, err)
 	}
 	fmt.Fprintln(a.stdout, box.ID())
+	if spec.Restart.Mode != boxlite.RestartNever {
+		fmt.Fprintln(a.stderr, "hint: --restart needs the program that started the box to go on, which boxlite run -d does not")
+	}
 	return nil
 }
 
@@ -147,6 +150,9 @@ func (a *app) runForeground(ctx context.Context, f *boxFlags, spec boxlite.BoxSp
 	if err := a.startForeground(ctx, command); err != nil {
 		return discard(box, spec.AutoRemove, err)
 	}
+	if spec.Restart.Mode != boxlite.RestartNever {
+		return a.waitRestarts(ctx, box, command)
+	}
 	err = a.waitForeground(command)
 	if ctx.Err() != nil {
 		return err // Close stops the box
@@ -156,6 +162,34 @@ func (a *app) runForeground(ctx context.Context, f *boxFlags, spec boxlite.BoxSp
 		return ignoreNotFound(rt.Remove(ctx, box.ID(), true))
 	}
 	return awaitEnd(ctx, box, err)
+}
+
+// waitRestarts stays with the main process of a box that is started again when it
+// has ended, until it is not, or this process was told to end.
+func (a *app) waitRestarts(ctx context.Context, box *boxlite.Box, command *boxlite.Command) error {
+	for {
+		err := a.waitForeground(command)
+		if ctx.Err() != nil {
+			return err
+		}
+		if a.told.Load() {
+			if e := box.Stop(ctx); e != nil {
+				return e
+			}
+			return awaitEnd(ctx, box, err)
+		}
+		next := command.Next()
+		switch started := a.startForeground(ctx, next); {
+		case errors.Is(started, boxlite.ErrStopped):
+			return awaitEnd(ctx, box, err)
+		case started != nil:
+			return started
+		}
+		if _, ok := errors.AsType[*exitError](err); err != nil && !ok {
+			a.print(err) // how the machine ended
+		}
+		command = next
+	}
 }
 
 // awaitEnd waits, once the main process has ended, until all of the box has: then

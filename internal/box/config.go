@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
 // formatVersion is written into every config.json. A record with a higher one
@@ -36,13 +37,18 @@ type Config struct {
 	// ImageCommand says that the image's own command is run if none is given.
 	ImageCommand bool `json:"imageCommand,omitempty"`
 
+	HealthCheck *shim.HealthCheck `json:"healthCheck,omitempty"`
+
 	TTY        bool `json:"tty,omitempty"`
 	Stdin      bool `json:"stdin,omitempty"`
 	Detach     bool `json:"detach,omitempty"`
 	AutoRemove bool `json:"autoRemove,omitempty"`
 	// Security is how much of a jail the box must have.
 	Security jail.Security `json:"security,omitempty"`
-	Engine   string        `json:"engine,omitempty"`
+
+	Restart RestartPolicy `json:"restart,omitzero"`
+
+	Engine string `json:"engine,omitempty"`
 }
 
 // Job reports whether the box was made to run one given command, which starting

@@ -69,6 +69,11 @@ type State struct {
 	Status Status `json:"status"`
 	// Runs counts how often the box was started.
 	Runs int `json:"runs"`
+	// Restarts counts how often in a row the restart policy has started it.
+	Restarts int `json:"restarts,omitempty"`
+	// StopRequested says that somebody asked the latest run to end, or the box not
+	// to be started again.
+	StopRequested bool `json:"stopRequested,omitempty"`
 	// ImageDigest is the manifest digest of the image below the box's disk, from
 	// the first start on.
 	ImageDigest string `json:"imageDigest,omitempty"`

@@ -111,11 +111,14 @@ func interrupt(f *os.File) {
 
 func resume(f *os.File) { _ = f.SetReadDeadline(time.Time{}) }
 
-func (e *execution) signal(number uint32) error {
+func (e *execution) signal(number uint32, group bool) error {
 	if number == 0 || number > 64 {
 		return &protocol.Error{
 			Kind: protocol.KindInvalidArgument, Op: "signal the command", Err: fmt.Errorf("no signal has number %d", number),
 		}
+	}
+	if group {
+		return e.child.SignalGroup(syscall.Signal(number))
 	}
 	return e.child.Signal(syscall.Signal(number))
 }

@@ -43,7 +43,7 @@ func (s *executionService) Wait(ctx context.Context, r *boxlitev1.WaitRequest) (
 func (s *executionService) Signal(ctx context.Context, r *boxlitev1.SignalRequest) (*boxlitev1.SignalResponse, error) {
 	e, err := s.executions.get(ctx, r.GetId())
 	if err == nil {
-		err = e.signal(r.GetSignal())
+		err = e.signal(r.GetSignal(), r.GetGroup())
 	}
 	if err != nil {
 		return nil, protocol.ToStatus(err)
@@ -153,7 +153,7 @@ func (s *executionService) receive(stream grpc.BidiStreamingServer[boxlitev1.Att
 		case *boxlitev1.AttachRequest_Resize:
 			_ = e.resize(kind.Resize) // a command that has ended has no size
 		case *boxlitev1.AttachRequest_Signal:
-			_ = e.signal(kind.Signal) // nor anyone to hear a signal
+			_ = e.signal(kind.Signal, false) // nor anyone to hear a signal
 		}
 	}
 }

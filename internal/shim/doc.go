@@ -22,6 +22,7 @@
 //	shim.sock            gRPC: the Shim service
 //	portal.sock          streams to ports of the guest; the agent's services are on one
 //	exit.json            how the last run ended; exit.json.new keeps space for it
+//	health.json          what the latest health check found
 //	logs/console.log     the guest's console
 //	logs/container.log   what the main process wrote, a line each
 //	logs/shim.log        what went wrong in the shim
@@ -37,6 +38,7 @@ const (
 	fileSocket       = "shim.sock"
 	filePortal       = "portal.sock"
 	fileExit         = "exit.json"
+	fileHealth       = "health.json"
 	dirLogs          = "logs"
 	fileConsoleLog   = "console.log"
 	fileContainerLog = "container.log"

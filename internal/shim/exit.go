@@ -102,7 +102,7 @@ func Sweep(dir string) error {
 			return &protocol.Error{Kind: protocol.KindEngine, Op: "remove the cgroup of the last run", Err: err}
 		}
 	}
-	return removeAll(dir, fileSocket, filePortal, fileIdentity, fileIdentity+durable.Suffix, fileExit+durable.Suffix)
+	return removeAll(dir, fileSocket, filePortal, fileHealth, fileIdentity, fileIdentity+durable.Suffix, fileExit+durable.Suffix)
 }
 
 // Forget removes all that the last run left, how it ended too, but for its logs.

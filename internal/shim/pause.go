@@ -14,7 +14,9 @@ func (p *process) pause(ctx context.Context) error {
 	if err := p.running("pause the box"); err != nil {
 		return err
 	}
+	p.health.hold()
 	if err := p.machine.Pause(ctx); err != nil {
+		p.health.release()
 		return err
 	}
 	p.paused.Store(true)
@@ -33,6 +35,7 @@ func (p *process) resume(ctx context.Context) error {
 		return err
 	}
 	p.paused.Store(false)
+	p.health.release()
 	return p.setTime(ctx)
 }
 

@@ -34,6 +34,8 @@ type process struct {
 	pausing sync.Mutex  // held while the machine is paused or resumed, and by its end
 	paused  atomic.Bool // changed while pausing is held
 
+	health *healthMonitor // nil without a health check
+
 	mu      sync.Mutex
 	stage   string
 	stages  []*boxlitev1.Stage
@@ -58,6 +60,7 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 		spec: spec, log: log, stage: "shim",
 		ready: make(chan struct{}), end: make(chan struct{}), ended: make(chan struct{}),
 	}
+	p.health = p.newHealthMonitor()
 	var err error
 	if p.control, err = listenUnix(spec.Dir, fileSocket); err != nil {
 		return nil, err
@@ -88,6 +91,7 @@ func (p *process) run(ctx context.Context) {
 	} else {
 		go p.watchMachine()
 		go p.keepTime(ctx)
+		go p.watchHealth(ctx)
 	}
 	close(p.ready)
 

@@ -31,6 +31,8 @@ type Spec struct {
 	Jail jail.Plan `json:"jail"`
 	// Container is what the agent sets up.
 	Container *boxlitev1.ContainerInitRequest `json:"-"`
+	// Health says how to find out whether the box is well; nil if nobody asks.
+	Health *HealthCheck `json:"health,omitempty"`
 	// Detached boxes outlive the process that started them.
 	Detached bool `json:"detached"`
 	// WaitForAttach leaves the start of the main process to the library, which

@@ -109,6 +109,20 @@ func (c *Child) Signal(sig syscall.Signal) error {
 	return internal(op, err)
 }
 
+// SignalGroup sends a signal to the process and all others in its process group,
+// which it leads. It does nothing once the process has ended.
+func (c *Child) SignalGroup(sig syscall.Signal) error {
+	const alive = 0
+	if err := c.Signal(alive); err != nil {
+		return err
+	}
+	// The group can't be another's: its leader lived a moment ago.
+	if err := unix.Kill(-c.agentPID, sig); err != nil && !errors.Is(err, unix.ESRCH) {
+		return internal("send "+sig.String(), err)
+	}
+	return nil
+}
+
 // Resize sets the size of the process's terminal.
 func (c *Child) Resize(rows, cols uint16) error {
 	const op = "resize the terminal"

@@ -302,6 +302,24 @@ func TestChildSignal(t *testing.T) {
 	}
 }
 
+// TestChildSignalGroup: what holds the output open in the background ends, too.
+func TestChildSignalGroup(t *testing.T) {
+	c := newContainer(t, Config{})
+	child, err := c.Spawn(Process{Args: []string{"sh", "-c", "sleep 1000 & sleep 1000; exit 3"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.SignalGroup(syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if r := collect(t, child); r.status.Signal != syscall.SIGTERM {
+		t.Errorf("got %+v", r)
+	}
+	if err := child.SignalGroup(syscall.SIGKILL); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("signal after the end: %v", err)
+	}
+}
+
 // TestChildBackground: a process in the background holds the output open, which
 // Wait doesn't mind.
 func TestChildBackground(t *testing.T) {

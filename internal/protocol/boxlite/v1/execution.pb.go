@@ -828,9 +828,12 @@ func (x *WaitResponse) GetStatus() *ExitStatus {
 }
 
 type SignalRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Signal        uint32                 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Signal uint32                 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	// Also to the processes that the command has started, but for those that have
+	// left its process group.
+	Group         bool `protobuf:"varint,3,opt,name=group,proto3" json:"group,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -877,6 +880,13 @@ func (x *SignalRequest) GetSignal() uint32 {
 		return x.Signal
 	}
 	return 0
+}
+
+func (x *SignalRequest) GetGroup() bool {
+	if x != nil {
+		return x.Group
+	}
+	return false
 }
 
 type SignalResponse struct {
@@ -1058,10 +1068,11 @@ const file_boxlite_v1_execution_proto_rawDesc = "" +
 	"\vWaitRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\">\n" +
 	"\fWaitResponse\x12.\n" +
-	"\x06status\x18\x01 \x01(\v2\x16.boxlite.v1.ExitStatusR\x06status\"7\n" +
+	"\x06status\x18\x01 \x01(\v2\x16.boxlite.v1.ExitStatusR\x06status\"M\n" +
 	"\rSignalRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
-	"\x06signal\x18\x02 \x01(\rR\x06signal\"\x10\n" +
+	"\x06signal\x18\x02 \x01(\rR\x06signal\x12\x14\n" +
+	"\x05group\x18\x03 \x01(\bR\x05group\"\x10\n" +
 	"\x0eSignalResponse\"M\n" +
 	"\rResizeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
