@@ -1,6 +1,7 @@
 package boxlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/boxlite-go/boxlite/internal/assets"
+	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/image"
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
@@ -51,6 +53,7 @@ type Runtime struct {
 	options Options
 	home    string
 	lock    *flock.Flock
+	log     *audit.Log
 	boxes   *box.Store
 	images  *image.Store
 
@@ -78,10 +81,10 @@ func Open(options Options) (*Runtime, error) {
 		return nil, err
 	}
 	rt := &Runtime{
-		options: options, home: home, lock: lock,
+		options: options, home: home, lock: lock, log: audit.New(filepath.Join(home, "logs")),
 		runs: make(map[string]*run), closing: make(chan struct{}),
 	}
-	if rt.boxes, err = box.Open(filepath.Join(home, "boxes")); err == nil {
+	if rt.boxes, err = box.Open(filepath.Join(home, "boxes"), rt.log); err == nil {
 		rt.images, err = image.Open(filepath.Join(home, "images"), image.Options{
 			Embedded: image.Embedded{Reference: assets.BaseReference, Rootfs: assets.BaseImage, Config: assets.BaseConfig()},
 			Mirrors:  options.Mirrors,
@@ -249,17 +252,20 @@ func (rt *Runtime) Remove(ctx context.Context, ref string, force bool) error {
 }
 
 func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
+	var stopErr error
 	if force {
-		if err := rt.stop(ctx, id, 0, true); err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
+		stopErr = rt.stop(ctx, id, 0, true)
 	}
 	l, err := rt.boxes.Lock(ctx, id)
 	if force && errors.Is(err, ErrNotFound) {
 		return nil // it was to be removed when it stopped
 	}
 	if err != nil {
-		return err
+		return cmp.Or(stopErr, err)
 	}
-	return l.Remove()
+	err = l.Remove()
+	if stopErr != nil && !l.Removed() {
+		return stopErr
+	}
+	return err // what went wrong at the stop went with the box
 }

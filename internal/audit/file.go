@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/boxlite-go/boxlite/internal/durable"
 )
 
 const (
@@ -33,7 +35,7 @@ func (l *Log) open() (*os.File, int64, error) {
 			if size == 0 || size+maxLine <= l.maxFile {
 				return f, size, nil
 			}
-			err = os.Rename(l.path(), l.path()+olderSuffix)
+			err = durable.Rename(l.path(), l.path()+olderSuffix)
 		}
 		_ = f.Close()
 		if err != nil {
@@ -42,13 +44,20 @@ func (l *Log) open() (*os.File, int64, error) {
 	}
 }
 
+// openNamed opens the file, and makes it and its folder if need be. A folder in the
+// file's place is damage, and removed.
 func (l *Log) openNamed() (*os.File, error) {
 	const flags = os.O_RDWR | os.O_CREATE | os.O_APPEND
 	f, err := os.OpenFile(l.path(), flags, 0o600)
-	if !errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = os.MkdirAll(l.dir, 0o700)
+	case errors.Is(err, unix.EISDIR):
+		err = os.RemoveAll(l.path())
+	default:
 		return f, err
 	}
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return os.OpenFile(l.path(), flags, 0o600)

@@ -217,6 +217,23 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
+func TestFolderInPlaceOfAFile(t *testing.T) {
+	l := &Log{dir: t.TempDir(), maxFile: 1}
+	for _, path := range []string{l.path(), l.path() + olderSuffix} {
+		if err := os.MkdirAll(filepath.Join(path, "more"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if events := all(t, l); len(events) != 0 {
+		t.Errorf("got %v", events)
+	}
+	add(t, l, Event{Type: Created, Box: "a"})
+	add(t, l, Event{Type: Created, Box: "b"})
+	if events := all(t, l); len(events) != 2 {
+		t.Errorf("got %v", events)
+	}
+}
+
 func TestNotWritable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {

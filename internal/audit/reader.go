@@ -133,8 +133,17 @@ func (r *reader) wants(older *os.File) (bool, error) {
 	return !os.SameFile(mine, info) && !info.ModTime().Before(mine.ModTime()), nil
 }
 
+// openIfThere opens a file. It returns nil if there is none, but perhaps something
+// else that stands in its place.
 func openIfThere(path string) (*os.File, error) {
-	f, err := os.Open(path)
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, nil
+	}
+	var f *os.File
+	if err == nil {
+		f, err = os.Open(path)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
