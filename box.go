@@ -84,7 +84,7 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 	stage.Reached("stop/asked", l.Config.Label())
 	if state := l.State; l.Err == nil && state.Status != box.Stopping {
 		state.Status, state.StopRequested = box.Stopping, true
-		l.Found(state) // a full disk is no reason to run on
+		_ = l.Found(state) // a full disk is no reason to run on
 	}
 	stage.Reached("stop/recorded", l.Config.Label())
 	record, err := rt.end(ctx, id, grace, force)
@@ -98,15 +98,15 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 	if l.Err != nil {
 		return nil // there is no record to write it to
 	}
-	l.Found(l.State.Ended(record))
+	unrecorded := l.Found(l.State.Ended(record))
 	stage.Reached("stop/stopped", l.Config.Label())
 	if l.Config.AutoRemove {
 		return l.Remove()
 	}
 	if detail := record.GetError(); detail != nil {
-		return protocol.FromDetail(detail)
+		return errors.Join(protocol.FromDetail(detail), unrecorded)
 	}
-	return nil
+	return unrecorded
 }
 
 // end ends the run of a box, and returns how it ended when nothing of it is left.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -154,6 +155,11 @@ func (c *Command) failed(err error) error {
 func (c *Command) startExec(ctx context.Context) (*attachment, error) {
 	r, err := c.box.running(ctx)
 	if err != nil {
+		return nil, err
+	}
+	config := &c.box.config
+	event := audit.Event{Type: audit.Exec, Box: config.ID, Name: config.Name, Command: c.Args[0]}
+	if err := c.box.rt.log.Append(event); err != nil {
 		return nil, err
 	}
 	a, err := c.attach(ctx, r, &boxlitev1.AttachOpen{Target: &boxlitev1.AttachOpen_Start{Start: &boxlitev1.StartRequest{

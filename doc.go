@@ -70,6 +70,11 @@
 // needs no network: it is part of this package. [Runtime.Images] fetches, lists
 // and removes images.
 //
+// # Events
+//
+// What is done to boxes, by any program that uses the home, is recorded in the
+// home's logs/audit.jsonl. [Runtime.Events] reads it, and follows what happens.
+//
 // # Errors
 //
 // Errors are of type [*Error]: a kind, what was tried, on which box, the cause,

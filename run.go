@@ -193,7 +193,10 @@ func (rt *Runtime) collect(ctx context.Context, record box.Record) bool {
 		return errors.Is(err, ErrNotFound)
 	}
 	defer l.Unlock()
-	return l.State.Status == box.Stopped && l.Remove() == nil
+	if l.State.Status == box.Stopped {
+		_ = l.Remove() // whoever looks next tries again
+	}
+	return l.Removed()
 }
 
 func (rt *Runtime) hostPath(id string, elements ...string) string {

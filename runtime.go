@@ -12,6 +12,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/boxlite-go/boxlite/internal/assets"
+	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/image"
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
@@ -56,6 +57,7 @@ type Runtime struct {
 	options Options
 	home    string
 	lock    *flock.Flock
+	log     *audit.Log
 	boxes   *box.Store
 	images  *image.Store
 
@@ -91,11 +93,11 @@ func Open(options Options) (*Runtime, error) {
 		return nil, err
 	}
 	rt := &Runtime{
-		options: options, home: home, lock: lock,
+		options: options, home: home, lock: lock, log: audit.New(filepath.Join(home, "logs")),
 		runs: make(map[string]*run), restarts: make(map[string]*restart),
 		closing: make(chan struct{}), sleep: pause,
 	}
-	if rt.boxes, err = box.Open(filepath.Join(home, "boxes")); err == nil {
+	if rt.boxes, err = box.Open(filepath.Join(home, "boxes"), rt.log); err == nil {
 		rt.images, err = image.Open(filepath.Join(home, "images"), image.Options{
 			Embedded: image.Embedded{Reference: assets.BaseReference, Rootfs: assets.BaseImage, Config: assets.BaseConfig()},
 			Mirrors:  options.Mirrors,
@@ -274,11 +276,12 @@ func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 	if force && errors.Is(err, ErrNotFound) {
 		return nil // it was to be removed when it stopped
 	}
-	if err == nil {
-		err = l.Remove()
-	}
 	if err != nil {
 		return cmp.Or(stopErr, err)
 	}
-	return nil
+	err = l.Remove()
+	if stopErr != nil && !l.Removed() {
+		return stopErr
+	}
+	return err // what went wrong at the stop went with the box
 }

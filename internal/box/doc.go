@@ -6,6 +6,7 @@
 //	boxes/{id}/config.json   what was asked for; never changes
 //	boxes/{id}/state.json    what is; replaced at each transition
 //	boxes/{id}/lock          held by whoever changes the state
+//	boxes/{id}/unrecorded    what the audit log does not have yet
 //	boxes/.lock              held by whoever creates a box, so that names are unique
 //	boxes/.new-*, .gone-*    boxes half made or half deleted; removed when a Store is opened
 //
@@ -13,6 +14,9 @@
 // are replaced, never written over. To change a box's state, take its lock with
 // [Store.Lock]; [Locked.Set] allows the transitions of one table only, and
 // returns when the new state is on disk.
+//
+// Each change is recorded in the audit log of the home ([audit.Log]): before it
+// happens if that can be refused, else after it. See [Locked.Set].
 //
 // # Boxes whose shim is gone
 //

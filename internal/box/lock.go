@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/durable"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/shim"
@@ -24,6 +25,8 @@ type Locked struct {
 	Record
 	store *Store
 	lock  *flock.Flock
+	// unrecorded is an event that has happened, and is not in the audit log yet.
+	unrecorded audit.Type
 }
 
 // Lock takes the lock of a box, waiting for whoever holds it until ctx ends. The
@@ -62,6 +65,7 @@ func (s *Store) locked(ctx context.Context, id string, take func(*flock.Flock) (
 	}
 	// Nobody else writes here now: what is not finished never will be.
 	_ = os.Remove(filepath.Join(l.Dir(), fileState+durable.Suffix))
+	l.catchUp()
 	l.settle(ctx)
 	return l, nil
 }
@@ -72,9 +76,13 @@ func (l *Locked) Unlock() { _ = l.lock.Close() }
 // Dir returns the folder of the box.
 func (l *Locked) Dir() string { return l.store.Dir(l.ID) }
 
-// Set changes the state, and returns when it is on disk. A transition that the
-// table doesn't have gives an error of kind InvalidState. When a run begins, what
-// the last one left is forgotten.
+// Set changes the state, and returns when it is on disk and in the audit log. A
+// transition that the table doesn't have gives an error of kind InvalidState. When
+// a run begins, what the last one left is forgotten.
+//
+// A box is not started or paused if that can't be recorded. All else has happened
+// already: the state is then changed although there is an error, and whoever takes
+// the box's lock next tries to record it.
 func (l *Locked) Set(state State) error {
 	op := fmt.Sprintf("change the box from %s to %s", l.State.Status, state.Status)
 	if !l.State.Status.Can(state.Status) {
@@ -82,6 +90,16 @@ func (l *Locked) Set(state State) error {
 			Kind: protocol.KindInvalidState, Op: op, Box: l.Config.Label(),
 			Err: errors.New("a box can't do that"),
 		}
+	}
+	event := eventOf(l.State.Status, state.Status)
+	switch {
+	case intended(event):
+		if err := l.announce(event, state); err != nil {
+			return err
+		}
+		event = ""
+	case event != "":
+		l.mark(event)
 	}
 	err := error(nil)
 	if state.Status == Starting && !l.State.Status.Active() && l.State.Status != Unknown {
@@ -96,20 +114,24 @@ func (l *Locked) Set(state State) error {
 		return storageError(op, l.Config.Label(), err)
 	}
 	l.State = state
-	return nil
+	if event == "" {
+		return nil
+	}
+	return l.record()
 }
 
-// Found records a state that the box has come to already. If that can't be
-// written, as on a full disk, whoever looks next finds it again.
-func (l *Locked) Found(state State) {
-	if err := l.Set(state); err != nil {
-		l.State = state
-	}
+// Found records a state that the box has come to already, and which it is in
+// although there is an error. If it can't be written, as on a full disk, whoever
+// looks next finds it again; if it can't be recorded, he tries to.
+func (l *Locked) Found(state State) error {
+	err := l.Set(state)
+	l.State = state
+	return err
 }
 
 // Remove deletes the box, which must not be active, and unlocks it. Once the
 // box's folder has lost its name the box is gone, even if this process is then
-// killed.
+// killed, or it can't be recorded.
 func (l *Locked) Remove() error {
 	defer l.Unlock()
 	const op = "remove the box"
@@ -120,18 +142,24 @@ func (l *Locked) Remove() error {
 			Hint: "stop it first, or remove it by force with: boxlite rm -f " + l.Config.Label(),
 		}
 	}
-	gone := filepath.Join(l.store.dir, fmt.Sprintf("%s%s-%d", prefixGone, l.ID, time.Now().UnixNano()))
+	gone := fmt.Sprintf("%s%s-%d", prefixGone, l.ID, time.Now().UnixNano())
 	stage.Reached("remove/asked", l.Config.Label())
-	err := os.Rename(l.Dir(), gone)
+	err := os.Rename(l.Dir(), filepath.Join(l.store.dir, gone))
 	if err == nil {
 		err = durable.SyncDir(l.store.dir)
 	}
 	if err == nil {
 		stage.Reached("remove/renamed", l.Config.Label())
-		err = os.RemoveAll(gone)
+		err = l.store.bury(gone, l.Record, l.unrecorded)
 	}
-	if err != nil {
-		return storageError(op, l.Config.Label(), err)
+	if _, told := errors.AsType[*protocol.Error](err); err != nil && !told {
+		err = storageError(op, l.Config.Label(), err)
 	}
-	return nil
+	return err
+}
+
+// Removed reports whether the box is gone.
+func (l *Locked) Removed() bool {
+	_, err := os.Lstat(l.Dir())
+	return errors.Is(err, fs.ErrNotExist)
 }

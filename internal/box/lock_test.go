@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
@@ -27,7 +28,7 @@ func TestMain(m *testing.M) {
 // hold takes a box's lock, sets the box to starting, says so, and lets go when
 // its input ends.
 func hold(dir, id string) int {
-	s, err := Open(dir)
+	s, err := Open(dir, audit.New(filepath.Join(filepath.Dir(dir), "logs")))
 	if err == nil {
 		var l *Locked
 		if l, err = s.Lock(context.Background(), id); err == nil {

@@ -18,11 +18,13 @@ const shimTimeout = 5 * time.Second
 // settled returns the record after putting it right. A box whose lock another
 // process holds is being changed, and is what it says.
 func (s *Store) settled(ctx context.Context, r Record) (Record, error) {
-	if !r.State.Status.Active() && r.State.Status != Unknown {
-		return r, nil
-	}
-	if r.State.Status == Running && running(ctx, s.Dir(r.ID)) {
-		return r, nil
+	if !s.isUnrecorded(r.ID) {
+		if !r.State.Status.Active() && r.State.Status != Unknown {
+			return r, nil
+		}
+		if r.State.Status == Running && running(ctx, s.Dir(r.ID)) {
+			return r, nil
+		}
 	}
 	l, err := s.TryLock(ctx, r.ID)
 	if err != nil {
@@ -62,7 +64,7 @@ func (l *Locked) settle(ctx context.Context) {
 		l.Err = nil
 	}
 	if state.Status != l.State.Status {
-		l.Found(state)
+		_ = l.Found(state) // on a full disk boxes can be looked up and removed, too
 	}
 	if !runs {
 		_ = shim.Sweep(l.Dir()) // what stays is swept by the next start

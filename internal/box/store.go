@@ -11,6 +11,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/durable"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/stage"
@@ -27,15 +28,19 @@ const (
 
 // Store is the folder of all boxes. Its methods may be called concurrently, by
 // any number of processes.
-type Store struct{ dir string }
+type Store struct {
+	dir string
+	log *audit.Log
+}
 
 // Open opens the store in dir, which is made if it isn't there, and removes what
-// killed processes left half made or half deleted.
-func Open(dir string) (*Store, error) {
+// killed processes left half made or half deleted. What happens to boxes is
+// recorded in log.
+func Open(dir string, log *audit.Log) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, storageError("open the store of boxes", "", err)
 	}
-	s := &Store{dir: dir}
+	s := &Store{dir: dir, log: log}
 	if err := s.sweep(); err != nil {
 		return nil, storageError("clean up the store of boxes", "", err)
 	}
@@ -66,6 +71,10 @@ func (s *Store) sweep() error {
 	}
 	defer lock.Close()
 	for _, name := range left {
+		if r, ok := s.exhume(name); ok {
+			_ = s.bury(name, r, readUnrecorded(filepath.Join(s.dir, name)))
+			continue
+		}
 		_ = os.RemoveAll(filepath.Join(s.dir, name))
 	}
 	return nil
@@ -79,8 +88,8 @@ func (s *Store) namesLock() *flock.Flock {
 func (s *Store) Dir(id string) string { return filepath.Join(s.dir, id) }
 
 // Create makes a box. It chooses Config.ID and sets Config.CreatedAt. The box
-// exists, whole and on disk, when Create has returned without an error;
-// otherwise nothing of it does. A name that is taken gives an error of kind
+// exists, whole, on disk and in the audit log, when Create has returned without an
+// error; otherwise nothing of it does. A name that is taken gives an error of kind
 // AlreadyExists.
 func (s *Store) Create(ctx context.Context, config Config) (Record, error) {
 	if err := CheckName(config.Name); err != nil {
@@ -100,6 +109,10 @@ func (s *Store) Create(ctx context.Context, config Config) (Record, error) {
 	record := Record{ID: config.ID, Config: config, State: State{Status: Configured}}
 	if err := s.build(record); err != nil {
 		return Record{}, storageError("create the box", config.Label(), err)
+	}
+	created := &Locked{Record: record, store: s, unrecorded: audit.Created}
+	if err := created.record(); err != nil {
+		return Record{}, errors.Join(err, s.unbuild(record.ID))
 	}
 	return record, nil
 }
@@ -144,6 +157,9 @@ func (s *Store) build(r Record) (err error) {
 	if err := createJSON(filepath.Join(fresh, fileState), r.State); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(fresh, fileUnrecorded), []byte(audit.Created), 0o600); err != nil {
+		return err
+	}
 	stage.Reached("create/written", r.Config.Label())
 	if err := durable.SyncDir(fresh); err != nil {
 		return err
@@ -153,6 +169,15 @@ func (s *Store) build(r Record) (err error) {
 	}
 	stage.Reached("create/named", r.Config.Label())
 	return durable.SyncDir(s.dir)
+}
+
+// unbuild undoes build.
+func (s *Store) unbuild(id string) error {
+	fresh := filepath.Join(s.dir, prefixNew+id)
+	if err := os.Rename(s.Dir(id), fresh); err != nil {
+		return err
+	}
+	return os.RemoveAll(fresh)
 }
 
 func storageError(op, box string, err error) error {

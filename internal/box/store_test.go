@@ -10,12 +10,14 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
 func newStore(t testing.TB) *Store {
 	t.Helper()
-	s, err := Open(filepath.Join(t.TempDir(), "boxes"))
+	dir := t.TempDir()
+	s, err := Open(filepath.Join(dir, "boxes"), audit.New(filepath.Join(dir, "logs")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +173,7 @@ func TestOpenRemovesWhatWasHalfMadeOrDeleted(t *testing.T) {
 	if records, err := s.List(t.Context()); err != nil || len(records) != 1 {
 		t.Errorf("listed: %v, %v", records, err)
 	}
-	if _, err := Open(s.dir); err != nil {
+	if _, err := Open(s.dir, s.log); err != nil {
 		t.Fatal(err)
 	}
 	left, _ := filepath.Glob(filepath.Join(s.dir, ".*-*"))

@@ -160,7 +160,7 @@ func TestHealthFile(t *testing.T) {
 			t.Errorf("%.30q: got %+v", damaged, got)
 		}
 	}
-	if err := clearRun(dir); err != nil {
+	if err := Forget(dir); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {

@@ -18,7 +18,7 @@ import (
 func TestDamagedFiles(t *testing.T) {
 	for _, file := range []string{
 		"boxes/*/config.json", "boxes/*/state.json", "boxes/*/exit.json",
-		"images/index.json", "images/disks/*", "init/probe.json", "boxlite.lock",
+		"images/index.json", "images/disks/*", "init/probe.json", "boxlite.lock", "logs/audit.jsonl",
 	} {
 		for _, way := range slices.Sorted(maps.Keys(damage.Ways)) {
 			t.Run(filepath.Base(file)+" "+way, func(t *testing.T) {

@@ -69,6 +69,16 @@ func TestFullDisk(t *testing.T) {
 	if err := box.Stop(patience(t)); err != nil {
 		t.Error(err)
 	}
+	if got := eventsOf(t, later, "spare"); len(got) < 2 || got[len(got)-1] != boxlite.EventRemoved {
+		t.Errorf("recorded of the box that was removed: %q", got)
+	}
+	runs := map[boxlite.EventType]int{}
+	for _, e := range eventsOf(t, later, "kept") {
+		runs[e]++
+	}
+	if runs[boxlite.EventStarted] != 3 || runs[boxlite.EventStopped] != 3 {
+		t.Errorf("recorded of the other: %v", runs)
+	}
 	if err := rt.Close(); err != nil {
 		t.Error(err)
 	}

@@ -17,7 +17,7 @@ var layers = [][]string{
 	{"internal/vmm/qemu"}, // every engine is here, so none imports another
 	{"internal/vmm", "internal/network"},
 	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe"},
-	{"internal/assets"},
+	{"internal/assets", "internal/audit"},
 	{"internal/protocol", "internal/durable", "internal/stage", "kernel"},
 }
 

@@ -1,0 +1,182 @@
+package boxlite
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/audit"
+)
+
+// EventType says what an [Event] is about. Later versions have more.
+type EventType string
+
+// The types of events.
+const (
+	EventCreated EventType = EventType(audit.Created)
+	// EventStarting is recorded before anything of the box runs, EventStarted when
+	// it serves commands. A start that fails has an EventFailed instead.
+	EventStarting EventType = EventType(audit.Starting)
+	EventStarted  EventType = EventType(audit.Started)
+	// EventExec is recorded before a command is run, which may then turn out not
+	// to exist.
+	EventExec    EventType = EventType(audit.Exec)
+	EventPaused  EventType = EventType(audit.Paused)
+	EventResumed EventType = EventType(audit.Resumed)
+	EventStopped EventType = EventType(audit.Stopped)
+	EventFailed  EventType = EventType(audit.Failed)
+	EventRemoved EventType = EventType(audit.Removed)
+)
+
+// EventTypes returns the types of events that this version records.
+func EventTypes() []EventType {
+	return []EventType{
+		EventCreated, EventStarting, EventStarted, EventExec, EventPaused, EventResumed,
+		EventStopped, EventFailed, EventRemoved,
+	}
+}
+
+// Event is something that was done to a box, or that happened to it. What does
+// not belong to its type is zero. As JSON it is a line of logs/audit.jsonl in the
+// home.
+type Event struct {
+	// Time is when the event was recorded. That is later than when it happened if
+	// nobody saw a box end: see FinishedAt.
+	Time time.Time `json:"time"`
+	Type EventType `json:"type"`
+	// Box is the box's ID, Name its name if it has one.
+	Box  string `json:"box"`
+	Name string `json:"name,omitempty"`
+	// PID is the process on the host that did it, or found that it had happened.
+	PID int `json:"pid"`
+	// Run counts the starts of the box, from 1: it tells which run the event
+	// belongs to.
+	Run int `json:"run,omitempty"`
+
+	Image       string `json:"image,omitempty"`
+	ImageDigest string `json:"imageDigest,omitempty"`
+	// Command is the name of the command, or of a started box's main process.
+	// Arguments and environment are never recorded: they may hold secrets.
+	Command string `json:"command,omitempty"`
+	// Engine, Accelerator and Isolation tell what runs a started box.
+	Engine      string `json:"engine,omitempty"`
+	Accelerator string `json:"accelerator,omitempty"`
+	Isolation   string `json:"isolation,omitempty"`
+
+	// FinishedAt is when a run ended, Exit how, Error why if it was a failure, and
+	// Hint what to do.
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	Exit       *Exit     `json:"exit,omitempty"`
+	Error      string    `json:"error,omitempty"`
+	Hint       string    `json:"hint,omitempty"`
+}
+
+// EventOptions says which events to read. The zero value reads all that there
+// are.
+type EventOptions struct {
+	// Since leaves out what was recorded earlier, Until what was recorded later.
+	Since, Until time.Time
+	// Follow goes on, after what there is, with events as they happen: until Until
+	// if that is set, the context ends, or the Runtime is closed.
+	Follow bool
+	// Boxes limits the events to boxes with these names, IDs or beginnings of IDs,
+	// whether they still exist or not. Empty means all.
+	Boxes []string
+	// Types limits the events to these types. Empty means all.
+	Types []EventType
+}
+
+// Events returns what was done to the boxes of the home, by all processes that use
+// it, in the order in which it was recorded.
+//
+//	for event, err := range rt.Events(ctx, boxlite.EventOptions{Follow: true}) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(event.Type, event.Name)
+//	}
+//
+// After an error there are no more events; the end of the context is one. Events
+// are kept as long as there is room: up to 128 MiB, about half a million.
+//
+// When a box ends by itself, whoever looks it up next records that. Who follows
+// looks about once a second.
+func (rt *Runtime) Events(ctx context.Context, options EventOptions) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if err := rt.eachEvent(ctx, options, func(e Event) bool { return yield(e, nil) }); err != nil {
+			yield(Event{}, err)
+		}
+	}
+}
+
+func (rt *Runtime) eachEvent(ctx context.Context, options EventOptions, yield func(Event) bool) error {
+	if err := rt.check(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-rt.closing:
+			cancel(rt.check())
+		case <-ctx.Done():
+		}
+	}()
+	query := audit.Query{
+		Since: options.Since, Until: options.Until, Follow: options.Follow,
+		Idle: func() { rt.collectEnded(ctx) },
+	}
+	for e, err := range rt.log.Events(ctx, query) {
+		switch {
+		case errors.Is(err, ErrStopped):
+			return err
+		case err != nil:
+			return &Error{Kind: kindOfRead(err), Op: "read the audit log", Err: err}
+		case options.match(e) && !yield(eventOf(e)):
+			return nil
+		}
+	}
+	return nil
+}
+
+// kindOfRead is the kind of an error of reading files.
+func kindOfRead(err error) Kind {
+	if kind := kindOfCause(err); kind != ErrInternal {
+		return kind
+	}
+	return ErrStorage
+}
+
+// collectEnded looks at all boxes, so that the end of those that have ended is
+// recorded, and those that are to be removed then are.
+func (rt *Runtime) collectEnded(ctx context.Context) {
+	records, _ := rt.boxes.List(ctx) // none if it can't be read now
+	for _, r := range records {
+		rt.collect(ctx, r)
+	}
+}
+
+func (o EventOptions) match(e audit.Event) bool {
+	if len(o.Types) > 0 && !slices.Contains(o.Types, EventType(e.Type)) {
+		return false
+	}
+	return len(o.Boxes) == 0 || slices.ContainsFunc(o.Boxes, func(ref string) bool {
+		return ref != "" && (ref == e.Name || strings.HasPrefix(e.Box, ref))
+	})
+}
+
+func eventOf(e audit.Event) Event {
+	event := Event{
+		Time: e.Time, Type: EventType(e.Type), Box: e.Box, Name: e.Name, PID: e.PID, Run: e.Run,
+		Image: e.Image, ImageDigest: e.ImageDigest, Command: e.Command,
+		Engine: e.Engine, Accelerator: e.Accelerator, Isolation: e.Isolation,
+		FinishedAt: e.FinishedAt, Error: e.Error, Hint: e.Hint,
+	}
+	if e.Exit != nil {
+		event.Exit = &Exit{Reason: e.Exit.Reason, Code: e.Exit.Code, Signal: e.Exit.Signal}
+	}
+	return event
+}

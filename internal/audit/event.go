@@ -1,0 +1,127 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+)
+
+// Type says what was done. Readers must expect types that they don't know.
+type Type string
+
+// The types of events.
+const (
+	Created  Type = "created"
+	Starting Type = "starting"
+	Started  Type = "started"
+	Exec     Type = "exec"
+	Paused   Type = "paused"
+	Resumed  Type = "resumed"
+	Stopped  Type = "stopped"
+	Failed   Type = "failed"
+	Removed  Type = "removed"
+)
+
+// Event is a line of the log. Arguments and environments may hold secrets, and
+// have no place in it.
+type Event struct {
+	// Time and PID are set by [Log.Append].
+	Time time.Time `json:"time"`
+	Type Type      `json:"type"`
+	// Box is the box's ID, Name its name if it has one.
+	Box  string `json:"box"`
+	Name string `json:"name,omitempty"`
+	// PID is the process that did it, or found that it had happened.
+	PID int `json:"pid"`
+	// Run counts the starts of the box: which run the event belongs to.
+	Run int `json:"run,omitempty"`
+
+	Image       string `json:"image,omitempty"`
+	ImageDigest string `json:"imageDigest,omitempty"`
+	// Command is the name of a program, without its arguments.
+	Command     string `json:"command,omitempty"`
+	Engine      string `json:"engine,omitempty"`
+	Accelerator string `json:"accelerator,omitempty"`
+	Isolation   string `json:"isolation,omitempty"`
+
+	// FinishedAt is when the run ended, Exit how.
+	FinishedAt time.Time `json:"finishedAt,omitzero"`
+	Exit       *Exit     `json:"exit,omitempty"`
+	Error      string    `json:"error,omitempty"`
+	Hint       string    `json:"hint,omitempty"`
+}
+
+// Exit says how a run ended.
+type Exit struct {
+	Reason string `json:"reason"`
+	// Code is -1 if there is none.
+	Code   int `json:"code"`
+	Signal int `json:"signal"`
+}
+
+const (
+	// maxLine is the length of the longest line, with its end.
+	maxLine = 16 << 10
+	// maxText is the length of the longest text in an event.
+	maxText = 4 << 10
+)
+
+// encode returns the event's line. What is too long is cut.
+func encode(e Event) ([]byte, error) {
+	for limit := maxText; ; limit /= 2 {
+		var line bytes.Buffer
+		to := json.NewEncoder(&line)
+		to.SetEscapeHTML(false)
+		if err := to.Encode(shortened(e, limit)); err != nil {
+			return nil, err
+		}
+		if line.Len() <= maxLine || limit == 0 {
+			return line.Bytes(), nil
+		}
+	}
+}
+
+func shortened(e Event, limit int) Event {
+	if e.Exit != nil {
+		exit := *e.Exit
+		e.Exit = &exit
+		cut(&exit.Reason, limit)
+	}
+	cut((*string)(&e.Type), limit)
+	for _, text := range []*string{
+		&e.Box, &e.Name, &e.Image, &e.ImageDigest, &e.Command, &e.Engine, &e.Accelerator, &e.Isolation, &e.Error, &e.Hint,
+	} {
+		cut(text, limit)
+	}
+	return e
+}
+
+// cut shortens a text to limit bytes, and shows that it did.
+func cut(text *string, limit int) {
+	if len(*text) <= limit {
+		return
+	}
+	end := limit
+	for end > 0 && !utf8.RuneStart((*text)[end]) {
+		end--
+	}
+	*text = (*text)[:end] + "…"
+}
+
+// parse reads a line, which others may have damaged.
+func parse(line []byte) (Event, error) {
+	var e Event
+	if len(line) > maxLine {
+		return e, fmt.Errorf("a line has %d bytes, more than %d", len(line), maxLine)
+	}
+	if err := json.Unmarshal(line, &e); err != nil {
+		return Event{}, err
+	}
+	if e.Type == "" || e.Time.IsZero() {
+		return Event{}, errors.New("a line has no type, or no time")
+	}
+	return e, nil
+}
