@@ -24,8 +24,8 @@ func TestEndings(t *testing.T) {
 			"the box ran out of its 64 MiB of memory, and its kernel killed the main process", protocol.KindResourceExhausted,
 		},
 		{
-			"the host's memory", hostOOM(64), ReasonHostOOM,
-			"the host had no memory left for the box of 64 MiB, and its kernel killed the virtual machine", protocol.KindResourceExhausted,
+			"the host's memory", p.machineEnded(vmm.Outcome{Reason: vmm.ReasonOutOfMemory}), ReasonHostOOM,
+			"the virtual machine of the box, of 64 MiB, has reached its limit on the host's memory, and the host's kernel killed it", protocol.KindResourceExhausted,
 		},
 		{
 			"panic", p.machineEnded(vmm.Outcome{Reason: vmm.ReasonPanic, Err: panicked, Console: "a\nb"}), ReasonPanic,
