@@ -138,12 +138,14 @@ func (rt *Runtime) end(ctx context.Context, id string, grace time.Duration, forc
 // ([BoxSpec.Restart]) has stopped, too.
 func (b *Box) Wait(ctx context.Context) (Exit, error) {
 	id := b.config.ID
-	if err := b.rt.awaitFollowed(ctx, id); err != nil {
+	if err := b.rt.check(); err != nil {
 		return Exit{}, err
 	}
-	r, err := b.rt.connect(ctx, id)
-	if err == nil {
-		err = r.awaitEnd(ctx)
+	r, err := b.rt.lastEnded(ctx, id)
+	if r == nil && err == nil {
+		if r, err = b.rt.connect(ctx, id); err == nil {
+			err = r.awaitEnd(ctx)
+		}
 	}
 	if err != nil && !errors.Is(err, ErrStopped) {
 		return Exit{}, err
@@ -152,7 +154,7 @@ func (b *Box) Wait(ctx context.Context) (Exit, error) {
 		select {
 		case <-r.ended: // comes with the end of the shim
 			state := r.final
-			if state == nil && r.exit != nil { // the box has been removed
+			if state == nil && r.exit != nil { // another has removed the box
 				ended := box.State{Status: box.Running}.Ended(r.exit)
 				state = &ended
 			}

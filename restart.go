@@ -223,22 +223,22 @@ func (n *restart) await(ctx context.Context, o launch) (*run, error) {
 	return n.run, n.err
 }
 
-// awaitFollowed waits, if a run of this Runtime has ended, until it is known what
-// follows.
-func (rt *Runtime) awaitFollowed(ctx context.Context, id string) error {
+// lastEnded returns the run of this Runtime that has ended, once it is known what
+// follows, or nil if there is none.
+func (rt *Runtime) lastEnded(ctx context.Context, id string) (*run, error) {
 	rt.mu.RLock()
 	r := rt.runs[id]
 	rt.mu.RUnlock()
 	if r == nil || r.ended == nil || r.client.Alive() {
-		return nil
+		return nil, nil
 	}
 	select {
 	case <-r.ended:
 	case <-rt.closing:
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
-	return nil
+	return r, nil
 }
 
 // lifetime returns a context that ends when the Runtime is closed. The caller

@@ -108,9 +108,11 @@ func (rt *Runtime) follow(id string, r *run) {
 	case <-rt.closing:
 		return
 	}
-	r.exit, _ = shim.ReadExit(rt.boxes.Dir(id))                       // nil if the shim was killed
-	if record, err := rt.load(context.Background(), id); err == nil { // else whoever looks next will try again
+	ctx := context.Background()
+	r.exit, _ = shim.ReadExit(rt.boxes.Dir(id))            // nil if the shim was killed
+	if record, err := rt.boxes.Load(ctx, id); err == nil { // else whoever looks next will try again
 		r.end(record.State)
+		rt.collect(ctx, record)
 	}
 	next := rt.planRestart(id, r)
 	close(r.ended)

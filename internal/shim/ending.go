@@ -11,6 +11,12 @@ import (
 	"github.com/boxlite-go/boxlite/internal/vmm"
 )
 
+const hintMemory = "give the box more memory, with --memory or BoxSpec.MemoryMiB"
+
+// panicMemory is in what the guest's kernel says when it has no memory left, nor a
+// process that it could kill.
+const panicMemory = "deadlocked on memory"
+
 // mainEnded records the end of the main process.
 func mainEnded(status *boxlitev1.ExitStatus, memoryMiB int) *boxlitev1.ExitRecord {
 	if !status.GetOutOfMemory() {
@@ -19,7 +25,7 @@ func mainEnded(status *boxlitev1.ExitStatus, memoryMiB int) *boxlitev1.ExitRecor
 	return &boxlitev1.ExitRecord{Reason: ReasonOOM, Status: status, Error: protocol.ToDetail(&protocol.Error{
 		Kind: protocol.KindResourceExhausted,
 		Err:  fmt.Errorf("the box ran out of its %d MiB of memory, and its kernel killed the main process", memoryMiB),
-		Hint: "give the box more memory, with --memory or BoxSpec.MemoryMiB",
+		Hint: hintMemory,
 	})}
 }
 
@@ -35,19 +41,27 @@ func hostOOM(memoryMiB int) *boxlitev1.ExitRecord {
 
 // machineEnded records an end of the machine that nobody asked for.
 func (p *process) machineEnded(outcome vmm.Outcome) *boxlitev1.ExitRecord {
-	reason := ReasonVMM
-	switch outcome.Reason {
-	case vmm.ReasonPanic:
-		reason = ReasonPanic
-	case vmm.ReasonOutOfMemory:
+	if outcome.Reason == vmm.ReasonOutOfMemory {
 		return hostOOM(p.spec.VM.MemoryMiB)
 	}
-	return &boxlitev1.ExitRecord{Reason: reason, Error: protocol.ToDetail(p.machineError(outcome))}
+	err := p.machineError(outcome)
+	reason := ReasonVMM
+	switch {
+	case err.Kind == protocol.KindResourceExhausted:
+		reason = ReasonOOM
+	case outcome.Reason == vmm.ReasonPanic:
+		reason = ReasonPanic
+	}
+	return &boxlitev1.ExitRecord{Reason: reason, Error: protocol.ToDetail(err)}
 }
 
 // machineError says how a machine ended that should not have.
-func (p *process) machineError(outcome vmm.Outcome) error {
-	err := outcome.Err
+func (p *process) machineError(outcome vmm.Outcome) *protocol.Error {
+	err, kind := outcome.Err, protocol.KindEngine
+	hint := "all of the guest's console is in " + filepath.Join(p.spec.Dir, dirLogs, fileConsoleLog)
+	if err != nil && outcome.Reason == vmm.ReasonPanic && strings.Contains(err.Error(), panicMemory) {
+		kind, hint = protocol.KindResourceExhausted, hintMemory
+	}
 	switch {
 	case err != nil:
 	case outcome.Reason == vmm.ReasonOff:
@@ -58,8 +72,5 @@ func (p *process) machineError(outcome vmm.Outcome) error {
 	if outcome.Console != "" {
 		err = fmt.Errorf("%w; its console said last: %s", err, strings.ReplaceAll(outcome.Console, "\n", " | "))
 	}
-	return &protocol.Error{
-		Kind: protocol.KindEngine, Err: err,
-		Hint: "all of the guest's console is in " + filepath.Join(p.spec.Dir, dirLogs, fileConsoleLog),
-	}
+	return &protocol.Error{Kind: kind, Err: err, Hint: hint}
 }

@@ -31,6 +31,10 @@ func TestEndings(t *testing.T) {
 			"panic", p.machineEnded(vmm.Outcome{Reason: vmm.ReasonPanic, Err: panicked, Console: "a\nb"}), ReasonPanic,
 			"guest: Kernel panic - not syncing: x; its console said last: a | b", protocol.KindEngine,
 		},
+		{
+			"a panic for want of memory", p.machineEnded(vmm.Outcome{Reason: vmm.ReasonPanic, Err: errors.New("guest: Kernel panic - not syncing: System is deadlocked on memory")}),
+			ReasonOOM, "guest: Kernel panic - not syncing: System is deadlocked on memory", protocol.KindResourceExhausted,
+		},
 		{"power off", p.machineEnded(vmm.Outcome{Reason: vmm.ReasonOff}), ReasonVMM, "the guest powered off", protocol.KindEngine},
 		{
 			"crash", p.machineEnded(vmm.Outcome{Reason: vmm.ReasonFailed, Err: errors.New("run QEMU: signal: killed")}), ReasonVMM,

@@ -66,42 +66,44 @@ func (m *healthMonitor) run(ctx context.Context) {
 			return
 		}
 		began := time.Now()
-		if output, err, ok := m.once(ctx); ok {
-			health = health.after(m.check, err != nil, began.Sub(started))
+		m.once(ctx, func(output string, failure error) {
+			health = health.after(m.check, failure != nil, began.Sub(started))
 			at := began.UTC()
 			health.CheckedAt, health.Output = &at, output
 			m.save(health)
-		}
+		})
 		timer.Reset(m.check.Interval)
 	}
 }
 
-// once runs one check. It reports false if that could not be, or has come to
-// nothing, because the box is paused or ends.
-func (m *healthMonitor) once(ctx context.Context) (output string, failure error, ok bool) {
+// once runs one check and calls found with what came of it, unless the box is
+// paused or ends meanwhile.
+func (m *healthMonitor) once(ctx context.Context, found func(output string, failure error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	m.mu.Lock()
 	if m.held {
 		m.mu.Unlock()
-		return "", nil, false
+		return
 	}
 	idle := make(chan struct{})
 	m.cancel, m.idle = cancel, idle
 	m.mu.Unlock()
 
 	limited, stop := context.WithTimeout(ctx, m.check.Timeout)
-	output, failure = m.probe(limited)
+	output, failure := m.probe(limited)
 	if failure != nil && limited.Err() != nil {
 		output = strings.TrimPrefix(fmt.Sprintf("%s\nthe check took longer than %v", output, m.check.Timeout), "\n")
 	}
 	stop()
+	if ctx.Err() == nil {
+		found(output, failure)
+	}
 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.cancel, m.idle = nil, nil
 	close(idle)
-	return output, failure, ctx.Err() == nil
 }
 
 // hold ends the check that runs, whose result then does not count, and lets none

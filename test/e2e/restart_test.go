@@ -80,7 +80,10 @@ func TestRestartAlways(t *testing.T) {
 	for i, kill := range []func(shimPID, vmmPID int) error{
 		func(_, vmmPID int) error { return syscall.Kill(vmmPID, syscall.SIGKILL) },
 		func(shimPID, _ int) error { return syscall.Kill(shimPID, syscall.SIGKILL) },
-		func(int, int) error { return box.Signal(context.Background(), "KILL") },
+		func(int, int) error {
+			_ = box.Signal(context.Background(), "KILL") // the box may end before it answers
+			return nil
+		},
 	} {
 		if err := kill(processesOf(t, info.HostDir)); err != nil {
 			t.Fatal(err)
