@@ -65,6 +65,10 @@ type Event struct {
 	Engine      string `json:"engine,omitempty"`
 	Accelerator string `json:"accelerator,omitempty"`
 	Isolation   string `json:"isolation,omitempty"`
+	// Security is how much of a jail was asked for, Jail lists the layers that a
+	// started box has.
+	Security Security `json:"security,omitempty"`
+	Jail     []string `json:"jail,omitempty"`
 
 	// FinishedAt is when a run ended, Exit how, Error why if it was a failure, and
 	// Hint what to do.
@@ -172,7 +176,7 @@ func eventOf(e audit.Event) Event {
 	event := Event{
 		Time: e.Time, Type: EventType(e.Type), Box: e.Box, Name: e.Name, PID: e.PID, Run: e.Run,
 		Image: e.Image, ImageDigest: e.ImageDigest, Command: e.Command,
-		Engine: e.Engine, Accelerator: e.Accelerator, Isolation: e.Isolation,
+		Engine: e.Engine, Accelerator: e.Accelerator, Isolation: e.Isolation, Security: Security(e.Security), Jail: e.Jail,
 		FinishedAt: e.FinishedAt, Error: e.Error, Hint: e.Hint,
 	}
 	if e.Exit != nil {

@@ -146,6 +146,7 @@ func writeEventLine(w io.Writer, e boxlite.Event) error {
 	add("image", shortImage(e.Image))
 	add("command", e.Command)
 	add("isolation", e.Isolation)
+	add("security", string(e.Security))
 	if e.Exit != nil {
 		add("reason", e.Exit.Reason)
 		if e.Exit.Code >= 0 {

@@ -46,6 +46,9 @@ type Event struct {
 	Engine      string `json:"engine,omitempty"`
 	Accelerator string `json:"accelerator,omitempty"`
 	Isolation   string `json:"isolation,omitempty"`
+	// Security is how much of a jail was asked for, Jail the layers that were built.
+	Security string   `json:"security,omitempty"`
+	Jail     []string `json:"jail,omitempty"`
 
 	// FinishedAt is when the run ended, Exit how.
 	FinishedAt time.Time `json:"finishedAt,omitzero"`

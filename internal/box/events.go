@@ -59,6 +59,10 @@ func (r Record) event(t audit.Type) audit.Event {
 		e.Run, e.ImageDigest = 0, c.ImageDigest // they happen once in a box's life
 	case audit.Started:
 		e.Engine, e.Accelerator, e.Isolation = s.Engine, s.Accelerator, s.Isolation
+		e.Security = string(s.Jail.Security)
+		for _, l := range s.Jail.Layers {
+			e.Jail = append(e.Jail, string(l))
+		}
 		if len(s.Args) > 0 {
 			e.Command = s.Args[0]
 		}
