@@ -113,6 +113,9 @@ func has(f *os.File, size int64, e Event) (found bool, err error) {
 		return false, err
 	}
 	for line := range bytes.Lines(end) {
+		if !bytes.Contains(line, []byte(e.Box)) {
+			continue // most lines are of other boxes
+		}
 		old, err := parse(line)
 		switch {
 		case err != nil || old.Box != e.Box || old.Run != e.Run:

@@ -88,10 +88,11 @@ func (l *Locked) mark(event audit.Type) {
 	_ = os.WriteFile(filepath.Join(l.Dir(), fileUnrecorded), []byte(event), 0o600)
 }
 
-// record records what mark has noted, now that it has happened.
-func (l *Locked) record() error {
+// record records, with Append or AppendOnce, what mark has noted, now that it has
+// happened.
+func (l *Locked) record(add func(audit.Event) error) error {
 	stage.Reached("record/"+string(l.unrecorded), l.Config.Label())
-	if err := l.store.log.Append(l.event(l.unrecorded)); err != nil {
+	if err := add(l.event(l.unrecorded)); err != nil {
 		return err
 	}
 	stage.Reached("recorded/"+string(l.unrecorded), l.Config.Label())
@@ -102,7 +103,7 @@ func (l *Locked) record() error {
 // announce records an event before it happens.
 func (l *Locked) announce(event audit.Type, state State) error {
 	if l.unrecorded != "" { // what happened before it comes first
-		if err := l.record(); err != nil {
+		if err := l.record(l.store.log.Append); err != nil {
 			return err
 		}
 	}

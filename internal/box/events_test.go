@@ -3,6 +3,7 @@ package box
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,49 @@ func TestUnseenEndIsRecordedOnce(t *testing.T) {
 	expect(t, s, r.ID, audit.Created, audit.Starting, audit.Started, audit.Stopped)
 	if e := recorded(t, s, r.ID)[3]; e.Exit.Reason != ReasonLost || e.Error == "" || e.FinishedAt.IsZero() {
 		t.Errorf("got %+v", e)
+	}
+}
+
+// Whoever looks while a box is made records that, too: it is there once.
+func TestCreatedIsRecordedOnce(t *testing.T) {
+	s := newStore(t)
+	made := make(chan struct{})
+	var looks sync.WaitGroup
+	for range 2 {
+		looks.Go(func() {
+			for {
+				select {
+				case <-made:
+					return
+				default:
+				}
+				if _, err := s.List(t.Context()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	const boxes = 30
+	for i := range boxes {
+		create(t, s, fmt.Sprint("web", i))
+	}
+	close(made)
+	looks.Wait()
+	seen := map[string]int{}
+	for e, err := range s.log.Events(t.Context(), audit.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[e.Box]++
+	}
+	if len(seen) != boxes {
+		t.Errorf("%d boxes are recorded, want %d", len(seen), boxes)
+	}
+	for box, n := range seen {
+		if n != 1 {
+			t.Errorf("box %s is recorded %d times", box, n)
+		}
 	}
 }
 

@@ -117,7 +117,7 @@ func (l *Locked) Set(state State) error {
 	if event == "" {
 		return nil
 	}
-	return l.record()
+	return l.record(l.store.log.Append)
 }
 
 // Found records a state that the box has come to already, and which it is in

@@ -110,8 +110,9 @@ func (s *Store) Create(ctx context.Context, config Config) (Record, error) {
 	if err := s.build(record); err != nil {
 		return Record{}, storageError("create the box", config.Label(), err)
 	}
+	// Whoever has found the box already may have recorded it.
 	created := &Locked{Record: record, store: s, unrecorded: audit.Created}
-	if err := created.record(); err != nil {
+	if err := created.record(s.log.AppendOnce); err != nil {
 		return Record{}, errors.Join(err, s.unbuild(record.ID))
 	}
 	return record, nil
