@@ -82,23 +82,28 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 		return l.StayDown()
 	}
 	stage.Reached("stop/asked", l.Config.Label())
+	var unrecorded error // a full disk is no reason to run on
 	if state := l.State; l.Err == nil && state.Status != box.Stopping {
 		state.Status, state.StopRequested = box.Stopping, true
-		_ = l.Found(state) // a full disk is no reason to run on
+		unrecorded = l.Set(state)
 	}
 	stage.Reached("stop/recorded", l.Config.Label())
 	record, err := rt.end(ctx, id, grace, force)
 	if errors.Is(err, ErrStopped) {
-		return l.StayDown() // it ended this instant, and is recorded when next looked up
+		// It ended this instant, and is recorded when next looked up.
+		return errors.Join(unrecorded, l.StayDown())
 	}
 	if err != nil {
-		return &Error{Kind: kindOfCause(err), Op: "stop the box", Box: l.Config.Label(), Err: err}
+		err = &Error{Kind: kindOfCause(err), Op: "stop the box", Box: l.Config.Label(), Err: err}
+		return errors.Join(err, unrecorded)
 	}
 	stage.Reached("stop/ended", l.Config.Label())
 	if l.Err != nil {
 		return nil // there is no record to write it to
 	}
-	unrecorded := l.Found(l.State.Ended(record))
+	ended := l.State.Ended(record)
+	ended.StopRequested = true
+	unrecorded = errors.Join(unrecorded, l.Found(ended))
 	stage.Reached("stop/stopped", l.Config.Label())
 	if l.Config.AutoRemove {
 		return l.Remove()

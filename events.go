@@ -26,16 +26,19 @@ const (
 	EventExec    EventType = EventType(audit.Exec)
 	EventPaused  EventType = EventType(audit.Paused)
 	EventResumed EventType = EventType(audit.Resumed)
-	EventStopped EventType = EventType(audit.Stopped)
-	EventFailed  EventType = EventType(audit.Failed)
-	EventRemoved EventType = EventType(audit.Removed)
+	// EventStopping is recorded when somebody asks for the end of a box, EventStopped
+	// when it has ended, whether anybody did or not.
+	EventStopping EventType = EventType(audit.Stopping)
+	EventStopped  EventType = EventType(audit.Stopped)
+	EventFailed   EventType = EventType(audit.Failed)
+	EventRemoved  EventType = EventType(audit.Removed)
 )
 
 // EventTypes returns the types of events that this version records.
 func EventTypes() []EventType {
 	return []EventType{
 		EventCreated, EventStarting, EventStarted, EventExec, EventPaused, EventResumed,
-		EventStopped, EventFailed, EventRemoved,
+		EventStopping, EventStopped, EventFailed, EventRemoved,
 	}
 }
 

@@ -20,6 +20,7 @@ const (
 	Exec     Type = "exec"
 	Paused   Type = "paused"
 	Resumed  Type = "resumed"
+	Stopping Type = "stopping"
 	Stopped  Type = "stopped"
 	Failed   Type = "failed"
 	Removed  Type = "removed"

@@ -30,6 +30,8 @@ func eventOf(from, to Status) audit.Type {
 		return "" // more is known of a box that runs, and ran before
 	case to == Starting:
 		return audit.Starting
+	case to == Stopping:
+		return audit.Stopping
 	case to == Paused:
 		return audit.Paused
 	case to == Running && from == Paused:

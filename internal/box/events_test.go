@@ -84,15 +84,15 @@ func TestTransitionsAreRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, s, r.ID, audit.Created, audit.Starting, audit.Started, audit.Paused, audit.Resumed, audit.Paused, audit.Resumed,
-		audit.Stopped, audit.Starting, audit.Failed, audit.Removed)
+		audit.Stopping, audit.Stopped, audit.Starting, audit.Failed, audit.Removed)
 	events := recorded(t, s, r.ID)
 	if e := events[2]; e.Command != "sh" || e.Isolation != "hardware VM" || e.Run != 1 {
 		t.Errorf("started: %+v", e)
 	}
-	if e := events[7]; e.Exit == nil || e.Exit.Code != 3 || e.Exit.Reason != "exited" {
+	if e := events[8]; e.Exit == nil || e.Exit.Code != 3 || e.Exit.Reason != "exited" {
 		t.Errorf("stopped: %+v", e)
 	}
-	if e := events[9]; e.Error != "no memory" || e.Hint != "buy some" || e.Run != 2 {
+	if e := events[10]; e.Error != "no memory" || e.Hint != "buy some" || e.Run != 2 {
 		t.Errorf("failed: %+v", e)
 	}
 	data, err := os.ReadFile(logPath(s))

@@ -82,8 +82,13 @@ func (l *Locked) Dir() string { return l.store.Dir(l.ID) }
 //
 // A box is not started or paused if that can't be recorded. All else has happened
 // already: the state is then changed although there is an error, and whoever takes
-// the box's lock next tries to record it.
+// the box's lock next tries to record it; except that a box is stopping, which has
+// an outcome to be recorded.
 func (l *Locked) Set(state State) error {
+	return l.set(state, eventOf(l.State.Status, state.Status))
+}
+
+func (l *Locked) set(state State, event audit.Type) error {
 	op := fmt.Sprintf("change the box from %s to %s", l.State.Status, state.Status)
 	if !l.State.Status.Can(state.Status) {
 		return &protocol.Error{
@@ -91,14 +96,13 @@ func (l *Locked) Set(state State) error {
 			Err: errors.New("a box can't do that"),
 		}
 	}
-	event := eventOf(l.State.Status, state.Status)
 	switch {
 	case intended(event):
 		if err := l.announce(event, state); err != nil {
 			return err
 		}
 		event = ""
-	case event != "":
+	case event != "" && event != audit.Stopping:
 		l.mark(event)
 	}
 	err := error(nil)
@@ -114,8 +118,11 @@ func (l *Locked) Set(state State) error {
 		return storageError(op, l.Config.Label(), err)
 	}
 	l.State = state
-	if event == "" {
+	switch event {
+	case "":
 		return nil
+	case audit.Stopping:
+		return l.store.log.Append(l.event(event))
 	}
 	return l.record(l.store.log.Append)
 }
@@ -124,7 +131,11 @@ func (l *Locked) Set(state State) error {
 // although there is an error. If it can't be written, as on a full disk, whoever
 // looks next finds it again; if it can't be recorded, he tries to.
 func (l *Locked) Found(state State) error {
-	err := l.Set(state)
+	event := eventOf(l.State.Status, state.Status)
+	if event == audit.Stopping {
+		event = "" // it ends by itself, or who asked for that has recorded it
+	}
+	err := l.set(state, event)
 	l.State = state
 	return err
 }

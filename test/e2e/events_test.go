@@ -87,6 +87,7 @@ func TestEvents(t *testing.T) {
 	if err := box.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	expect(boxlite.EventStopping, box)
 	if e := expect(boxlite.EventStopped, box); e.Exit == nil || e.Exit.Reason != "stopped" || e.Exit.Code != -1 || e.FinishedAt.IsZero() {
 		t.Errorf("got %+v", e)
 	}

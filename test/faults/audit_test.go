@@ -12,7 +12,7 @@ import (
 func TestKilledBeforeItIsRecorded(t *testing.T) {
 	const (
 		created, starting, started = boxlite.EventCreated, boxlite.EventStarting, boxlite.EventStarted
-		stopped, removed           = boxlite.EventStopped, boxlite.EventRemoved
+		stopping, stopped, removed = boxlite.EventStopping, boxlite.EventStopped, boxlite.EventRemoved
 	)
 	for _, c := range []struct {
 		stages []string
@@ -21,7 +21,7 @@ func TestKilledBeforeItIsRecorded(t *testing.T) {
 	}{
 		{[]string{"create/named", "record/created", "recorded/created"}, []string{"create"}, []boxlite.EventType{created}},
 		{[]string{"record/started", "recorded/started"}, []string{"create", "start"}, []boxlite.EventType{created, starting, started, stopped}},
-		{[]string{"record/stopped", "recorded/stopped"}, []string{"create", "start", "stop"}, []boxlite.EventType{created, starting, started, stopped}},
+		{[]string{"record/stopped", "recorded/stopped"}, []string{"create", "start", "stop"}, []boxlite.EventType{created, starting, started, stopping, stopped}},
 		{[]string{"remove/renamed"}, []string{"create", "remove"}, []boxlite.EventType{created, removed}},
 	} {
 		for _, stage := range c.stages {
