@@ -4,21 +4,18 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// cgroupPrefix begins the names of all cgroups that are made here.
-const cgroupPrefix = "boxlite-"
 
 // cgroupControllers are those that a jail wants. The first two it must have.
 var cgroupControllers = []string{"memory", "pids", "cpu"}
@@ -154,7 +151,8 @@ func tryCgroup(parent string, v2 bool, controllers []string) error {
 			return err
 		}
 	}
-	dir := filepath.Join(parent, fmt.Sprintf("%sprobe-%d-%d", cgroupPrefix, os.Getpid(), time.Now().UnixNano()))
+	sweepTries(parent)
+	dir := filepath.Join(parent, tryName())
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return fmt.Errorf("no cgroup can be made in %s: %w", parent, errors.Unwrap(err))
 	}
@@ -165,6 +163,25 @@ func tryCgroup(parent string, v2 bool, controllers []string) error {
 		}
 	}
 	return errors.Join(err, os.Remove(dir))
+}
+
+// tries counts the cgroups that this process has made only to try.
+var tries atomic.Int64
+
+// tryName returns the name of a cgroup that is removed again at once.
+func tryName() string { return fmt.Sprintf("%s%d-%d", tryPrefix, os.Getpid(), tries.Add(1)) }
+
+const tryPrefix = cgroupPrefix + "try-"
+
+// sweepTries removes what processes have left that were killed while they tried.
+func sweepTries(parent string) {
+	left, _ := filepath.Glob(filepath.Join(parent, tryPrefix+"*"))
+	for _, dir := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), tryPrefix), "-")
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, fs.ErrNotExist) {
+			_ = os.Remove(dir) // or else the next one will
+		}
+	}
 }
 
 // delegate sees to it that children of a cgroup of version 2 have the controllers.
@@ -232,12 +249,8 @@ func writeExisting(path, value string) error {
 	return errors.Join(err, f.Close())
 }
 
-// cgroupDirs returns the folders of the cgroup of the box in dir. The ID alone would
-// not do: a copy of a home has boxes with the same ones.
-func cgroupDirs(parents []string, dir string) []string {
-	sum := fnv.New32a()
-	_, _ = sum.Write([]byte(dir)) // never fails
-	name := fmt.Sprintf("%s%s-%08x", cgroupPrefix, filepath.Base(dir), sum.Sum32())
+// cgroupDirs returns the folders of a cgroup.
+func cgroupDirs(parents []string, name string) []string {
 	dirs := make([]string, 0, len(parents))
 	for _, p := range parents {
 		dirs = append(dirs, filepath.Join(p, name))

@@ -1,7 +1,9 @@
 package jail
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -99,7 +101,7 @@ func TestCgroupIsReplaced(t *testing.T) {
 	if err != nil {
 		t.Skip("this host gives no cgroup: ", err)
 	}
-	dirs := cgroupDirs(parents, "replace")
+	dirs := cgroupDirs(parents, CgroupName("/boxes/replace"))
 	for range 2 {
 		if err := makeCgroups(dirs, Limits{MemoryBytes: 1 << 30, Threads: 10}); err != nil {
 			t.Fatal(err)
@@ -112,5 +114,28 @@ func TestCgroupIsReplaced(t *testing.T) {
 		if _, err := os.Stat(dir); !os.IsNotExist(err) {
 			t.Errorf("%s is left: %v", dir, err)
 		}
+	}
+}
+
+// TestTriesAreSwept: a process that is killed while it tries leaves nothing for ever.
+func TestTriesAreSwept(t *testing.T) {
+	parent := t.TempDir()
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(parent, fmt.Sprintf("%s%d-1", tryPrefix, gone.Process.Pid))
+	used := filepath.Join(parent, tryName())
+	for _, dir := range []string{left, used} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweepTries(parent)
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("%s is left: %v", left, err)
+	}
+	if _, err := os.Stat(used); err != nil {
+		t.Error(err)
 	}
 }

@@ -82,7 +82,7 @@ func (s Support) Plan(security Security, dir string) (Plan, error) {
 	}
 	p := Plan{Security: security, Layers: s.Layers, Missing: s.Missing}
 	if p.Has(Cgroup) {
-		p.Cgroups = cgroupDirs(s.parents, dir)
+		p.Cgroups = cgroupDirs(s.parents, CgroupName(dir))
 	}
 	return p, nil
 }

@@ -65,7 +65,7 @@ func probe(ctx context.Context, exe string) (Support, error) {
 func try(ctx context.Context, exe string, s Support) error {
 	p := Plan{Layers: s.Layers}
 	if p.Has(Cgroup) {
-		p.Cgroups = cgroupDirs(s.parents, fmt.Sprintf("try-%d-%p", os.Getpid(), &p))
+		p.Cgroups = cgroupDirs(s.parents, tryName())
 	}
 	c, err := p.command(exe, Process{
 		Role: RoleQEMU, Read: []string{"/usr/lib"}, Devices: []string{os.DevNull},

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/boxlite-go/boxlite/internal/jail"
 )
 
 // Place is where boxes were.
@@ -174,5 +176,7 @@ func (p Place) files() (left []string, err error) {
 
 // isCgroup reports whether a cgroup has the name of one of the place's boxes.
 func (p Place) isCgroup(name string) bool {
-	return slices.ContainsFunc(p.Boxes, func(id string) bool { return strings.HasPrefix(name, "boxlite-"+id+"-") })
+	return slices.ContainsFunc(p.Boxes, func(id string) bool {
+		return name == jail.CgroupName(filepath.Join(p.Home, "boxes", id)) || name == jail.CgroupName(p.Home)
+	})
 }
