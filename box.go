@@ -82,36 +82,37 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 		return l.StayDown()
 	}
 	stage.Reached("stop/asked", l.Config.Label())
-	var unrecorded error // a full disk is no reason to run on
+	var problem error // a full disk is no reason to run on
 	if state := l.State; l.Err == nil && state.Status != box.Stopping {
 		state.Status, state.StopRequested = box.Stopping, true
-		unrecorded = l.Set(state)
+		problem = l.Set(state)
 	}
 	stage.Reached("stop/recorded", l.Config.Label())
 	record, err := rt.end(ctx, id, grace, force)
 	if errors.Is(err, ErrStopped) {
 		// It ended this instant, and is recorded when next looked up.
-		return errors.Join(unrecorded, l.StayDown())
+		return errors.Join(problem, l.StayDown())
 	}
 	if err != nil {
 		err = &Error{Kind: kindOfCause(err), Op: "stop the box", Box: l.Config.Label(), Err: err}
-		return errors.Join(err, unrecorded)
+		return errors.Join(err, problem)
 	}
 	stage.Reached("stop/ended", l.Config.Label())
+	problem = errors.Join(problem, shim.Sweep(l.Dir())) // what the shim could not
 	if l.Err != nil {
 		return nil // there is no record to write it to
 	}
 	ended := l.State.Ended(record)
 	ended.StopRequested = true
-	unrecorded = errors.Join(unrecorded, l.Found(ended))
+	problem = errors.Join(problem, l.Found(ended))
 	stage.Reached("stop/stopped", l.Config.Label())
 	if l.Config.AutoRemove {
 		return l.Remove()
 	}
 	if detail := record.GetError(); detail != nil {
-		return errors.Join(protocol.FromDetail(detail), unrecorded)
+		return errors.Join(protocol.FromDetail(detail), problem)
 	}
-	return unrecorded
+	return problem
 }
 
 // end ends the run of a box, and returns how it ended when nothing of it is left.

@@ -245,7 +245,9 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		err = rt.track(l.ID, r)
 	}
 	if err != nil {
-		abort(client)
+		if e := abort(l, client); e != nil {
+			err = errors.Join(err, e)
+		}
 		return nil, err
 	}
 	if rt.options.OnStart != nil {
@@ -275,14 +277,16 @@ func tooSlow(l *box.Locked, at string, limit time.Duration) error {
 	}
 }
 
-// abort ends a box that failed to start, so that nothing of it runs on.
-func abort(client *shim.Client) {
+// abort ends a box that failed to start, so that nothing of it runs on, or is left.
+func abort(l *box.Locked, client *shim.Client) error {
 	ctx, cancel := context.WithTimeout(context.Background(), abortTimeout)
 	defer cancel()
 	_, _ = client.Stop(ctx, 0, true) // it may have ended by itself
 	_ = client.Close()
 	select {
 	case <-client.Ended():
+		return shim.Sweep(l.Dir())
 	case <-ctx.Done():
+		return nil // the next start sweeps
 	}
 }
