@@ -44,6 +44,9 @@ type failure struct {
 	Message string `json:"message"`
 }
 
+// maxReport bounds what a process that enters a jail is told, and tells.
+const maxReport = 1 << 20
+
 // firstFile is the program's first descriptor after the standard ones.
 const firstFile = 3
 

@@ -47,9 +47,6 @@ type Limits struct {
 	CPUs int `json:"cpus"`
 }
 
-// maxReport bounds what a process that enters a jail is told, and tells.
-const maxReport = 1 << 20
-
 // Probe tries what a jail needs on this host, with executable as the program that
 // calls [Main]; empty means the running one.
 func Probe(ctx context.Context, executable string) (Support, error) { return probe(ctx, executable) }
