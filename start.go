@@ -227,6 +227,10 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		err = tooSlow(l, stageOf(client), limit)
 	}
 	if err == nil {
+		// First, so that whoever sees it run finds this connection, and makes no other.
+		err = rt.track(l.ID, r)
+	}
+	if err == nil {
 		state := l.State
 		state.Status = box.Running
 		state.ImageDigest = p.image.Digest
@@ -240,9 +244,6 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		}
 		err = l.Set(state)
 		stage.Reached("start/running", l.Config.Label())
-	}
-	if err == nil {
-		err = rt.track(l.ID, r)
 	}
 	if err != nil {
 		if e := abort(l, client); e != nil {
