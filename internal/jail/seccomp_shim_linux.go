@@ -14,12 +14,18 @@ func shimCalls(pid int) calls {
 			"read", "write", "close", "fcntl", "accept4", "getsockname", "epoll_pwait", "epoll_ctl",
 			"openat", "newfstatat", "pwrite64", "ftruncate", "fsync", "renameat", "unlinkat",
 			// Go's runtime.
-			"futex", "nanosleep", "mmap", "sigaltstack", "rt_sigprocmask", "rt_sigreturn",
-			"gettid", "getpid", "sched_yield", "exit_group",
+			"futex", "nanosleep", "exit_group",
 			// The VMM: ended, and awaited.
 			"pidfd_send_signal",
 		},
 		rarely: map[string]string{
+			"getpid":            "Go's runtime interrupts a thread",
+			"rt_sigreturn":      "Go's runtime interrupts a thread",
+			"sched_yield":       "Go's runtime waits for another thread",
+			"gettid":            "a new thread",
+			"sigaltstack":       "a new thread",
+			"rt_sigprocmask":    "a new thread",
+			"mmap":              "a new thread, or more memory",
 			"waitid":            "the VMM's end, which is waited for from the start",
 			"madvise":           "memory that goes back to the host",
 			"rt_sigaction":      "signals that are caught no more",
