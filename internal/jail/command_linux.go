@@ -66,7 +66,7 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 	c.cmd.Args = []string{Name, strconv.Itoa(firstFile + len(process.Files))}
 	c.entry = entry{
 		Layers: p.Layers, Cgroups: p.Cgroups, Role: process.Role, Program: process.Program, Args: process.Args,
-		Read: process.Read, Devices: process.Devices, Limits: process.Limits, Attached: true,
+		Read: process.Read, Devices: process.Devices, Limits: process.Limits,
 	}
 	if p.Has(Namespaces) {
 		c.entry.User = userOf(process.Box, process.Devices)

@@ -32,8 +32,6 @@ type entry struct {
 	Read    []string `json:"read"`
 	Devices []string `json:"devices"`
 	Limits  Limits   `json:"limits"`
-	// Attached tells that this process must not outlive the thread that started it.
-	Attached bool `json:"attached"`
 }
 
 func (e entry) has(l Layer) bool { return Plan{Layers: e.Layers}.Has(l) }
@@ -113,10 +111,8 @@ func enter(creator *os.File) (Layer, error) {
 			return Privileges, err
 		}
 	}
-	if e.Attached {
-		if err := dieWithCreator(creator); err != nil {
-			return "", err
-		}
+	if err := dieWithCreator(creator); err != nil {
+		return "", err
 	}
 	if e.has(Landlock) {
 		err := restrict(thisThread, slices.Concat(

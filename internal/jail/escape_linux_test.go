@@ -93,7 +93,7 @@ func TestEscape(t *testing.T) {
 			target := newTarget(t)
 			task := target.task(RoleQEMU, without.plan)
 			got := runHostile(t, hostile, without.plan, task)
-			if target.inCgroup(without.plan) {
+			if without.plan.Has(Cgroup) {
 				task.Only = []string{"fill memory without end"}
 				got = append(got, runHostile(t, hostile, without.plan, task)...)
 			}
@@ -277,8 +277,6 @@ func (x *target) task(role Role, p Plan) task {
 	}
 	return t
 }
-
-func (x *target) inCgroup(p Plan) bool { return p.Has(Cgroup) }
 
 // forbidden returns the numbers of all system calls that a role must never make.
 func forbidden(role Role) []uintptr {
