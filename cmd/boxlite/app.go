@@ -99,6 +99,28 @@ func (a *app) openRuntime(detach bool) (*boxlite.Runtime, error) {
 	return boxlite.Open(options)
 }
 
+// withRuntime opens the home and calls do. Boxes that are started live on after
+// this process.
+func (a *app) withRuntime(do func(*boxlite.Runtime) error) error {
+	rt, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer rt.Close()
+	return do(rt)
+}
+
+// withBox opens the home, and calls do with the box that ref names.
+func (a *app) withBox(ctx context.Context, ref string, do func(*boxlite.Box) error) error {
+	return a.withRuntime(func(rt *boxlite.Runtime) error {
+		box, err := rt.Get(ctx, ref)
+		if err != nil {
+			return err
+		}
+		return do(box)
+	})
+}
+
 // usageError is a wrong command line that only shows when the command runs.
 type usageError struct{ err error }
 

@@ -23,24 +23,17 @@ virtual machine instead.`,
 			if options.Tail < 0 {
 				return usagef("--tail must not be below 0")
 			}
-			rt, err := a.open()
-			if err != nil {
-				return err
-			}
-			defer rt.Close()
-			box, err := rt.Get(c.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			for line, err := range box.Logs(c.Context(), options) {
-				if err == nil {
-					err = a.printLine(line, timestamps)
+			return a.withBox(c.Context(), args[0], func(box *boxlite.Box) error {
+				for line, err := range box.Logs(c.Context(), options) {
+					if err == nil {
+						err = a.printLine(line, timestamps)
+					}
+					if err != nil {
+						return err
+					}
 				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
+				return nil
+			})
 		},
 	}
 	c.Flags().BoolVarP(&options.Follow, "follow", "f", false, "go on until the box stops")

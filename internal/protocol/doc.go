@@ -6,7 +6,7 @@
 // Go code anew (it needs protoc; the result is committed).
 package protocol
 
-//go:generate protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative boxlite/v1/error.proto boxlite/v1/guest.proto boxlite/v1/container.proto boxlite/v1/execution.proto boxlite/v1/shim.proto
+//go:generate sh -c "protoc -I . --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative boxlite/v1/*.proto"
 
 // Version is the version of the protocol between library, shim and agent. The
 // portal's greeting carries it; the two ends must have the same.
