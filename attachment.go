@@ -39,11 +39,15 @@ type attachment struct {
 	stream grpc.BidiStreamingClient[boxlitev1.AttachRequest, boxlitev1.AttachResponse]
 	cut    context.CancelFunc // see leave
 	left   atomic.Bool
+	// detached is set if it was left for good, by Command.Detach.
+	detached atomic.Bool
+	pipes    *pipes
 
 	outputs [2]output
 
 	begun chan struct{} // closed when id is there
 	id    string
+	pid   int
 	done  chan struct{} // closed when status or err is there, and all is written
 	// status is how the command ended.
 	status *boxlitev1.ExitStatus
@@ -60,7 +64,10 @@ type output struct {
 	w      io.Writer // nil drops everything
 	offset uint64    // of the next byte
 	known  bool      // whether offset is
-	err    error     // of the first Write that failed
+	wanted uint64    // where the stream was to begin
+	// skipped is how much of it was gone by then.
+	skipped int64
+	err     error // of the first Write that failed
 }
 
 // attach opens a stream to the agent and sends open. It returns before there is
@@ -70,8 +77,10 @@ func (c *Command) attach(ctx context.Context, r *run, open *boxlitev1.AttachOpen
 	a := &attachment{
 		box: c.box, run: r, client: boxlitev1.NewExecutionClient(r.client.Guest()), cut: cut,
 		begun: make(chan struct{}), done: make(chan struct{}), release: func() bool { return true },
+		pipes: &c.pipes,
 	}
 	a.outputs[0].w, a.outputs[1].w = c.Stdout, c.Stderr
+	a.outputs[0].wanted, a.outputs[1].wanted = open.GetStdoutOffset(), open.GetStderrOffset()
 	var err error
 	a.stream, err = a.client.Attach(streamCtx)
 	if err == nil {
@@ -86,6 +95,16 @@ func (c *Command) attach(ctx context.Context, r *run, open *boxlitev1.AttachOpen
 	}
 	go a.receive(c.Stdin)
 	return a, nil
+}
+
+// detach leaves the command to itself: the end of its context does not matter any
+// more.
+func (a *attachment) detach() {
+	a.mu.Lock()
+	a.release()
+	a.mu.Unlock()
+	a.detached.Store(true)
+	a.leave()
 }
 
 // leave cuts the stream. The command, and its box, are not told otherwise.
@@ -116,7 +135,7 @@ func (a *attachment) awaitStart(ctx context.Context, own bool) error {
 		}
 		select {
 		case <-a.begun:
-			_ = a.signal(context.Background(), signalKill) // cut it loose in any case
+			_ = a.signal(context.Background(), signalKill, true) // cut it loose in any case
 		case <-a.done:
 		case <-time.After(killTimeout):
 		}
@@ -130,7 +149,7 @@ func (a *attachment) killWhenDone(ctx context.Context) {
 		defer a.leave()
 		timeout, cancel := context.WithTimeout(context.Background(), killTimeout)
 		defer cancel()
-		if err := a.signal(timeout, signalKill); err != nil {
+		if err := a.signal(timeout, signalKill, true); err != nil {
 			return
 		}
 		select {
@@ -162,14 +181,15 @@ func (a *attachment) wait() error {
 	defer a.mu.Unlock()
 	a.release()
 	switch {
+	case a.detached.Load() && a.status == nil:
+		return ErrDetached
 	case a.ctxErr != nil && (a.status == nil || a.status.GetSignal() == signalKill):
 		return a.ctxErr
 	case a.err != nil:
 		return a.err
-	case a.status.GetCode() != 0 || a.status.GetSignal() != 0:
-		return &ExitError{
-			Code: int(a.status.GetCode()), Signal: int(a.status.GetSignal()), OutOfMemory: a.status.GetOutOfMemory(),
-		}
+	}
+	if exit := exitErrorOf(a.status); exit != nil {
+		return exit
 	}
 	for i := range a.outputs {
 		if err := a.outputs[i].err; err != nil {
@@ -185,6 +205,7 @@ func (a *attachment) wait() error {
 // receive takes what the agent sends until the command has ended.
 func (a *attachment) receive(stdin io.Reader) {
 	defer close(a.done)
+	defer a.pipes.closeTheirs()
 	defer a.leave()
 	for {
 		response, err := a.stream.Recv()
@@ -198,7 +219,7 @@ func (a *attachment) receive(stdin io.Reader) {
 				a.err = broken("it says twice that the command has started")
 				return
 			}
-			a.id = kind.Started.GetId()
+			a.id, a.pid = kind.Started.GetId(), int(kind.Started.GetPid())
 			close(a.begun)
 			if stdin != nil {
 				go a.copyStdin(stdin)
@@ -228,6 +249,9 @@ func (a *attachment) write(stream int, out *boxlitev1.Output) error {
 	if o.known && out.GetOffset() != o.offset {
 		return broken(fmt.Sprintf("output skips from byte %d to %d", o.offset, out.GetOffset()))
 	}
+	if !o.known && out.GetOffset() > o.wanted {
+		o.skipped = int64(out.GetOffset() - o.wanted)
+	}
 	o.known = true
 	o.offset = out.GetOffset() + uint64(len(out.GetData()))
 	if o.w == nil || o.err != nil {
@@ -235,7 +259,7 @@ func (a *attachment) write(stream int, out *boxlitev1.Output) error {
 	}
 	if _, o.err = o.w.Write(out.GetData()); o.err != nil {
 		// Nobody reads any more: to the command that is a closed pipe.
-		go func() { _ = a.signal(context.Background(), signalPipe) }()
+		go func() { _ = a.signal(context.Background(), signalPipe, false) }()
 	}
 	return nil
 }
@@ -265,13 +289,13 @@ func (a *attachment) copyStdin(stdin io.Reader) {
 	}
 }
 
-func (a *attachment) signal(ctx context.Context, number uint32) error {
+func (a *attachment) signal(ctx context.Context, number uint32, group bool) error {
 	select {
 	case <-a.done:
 		return os.ErrProcessDone
 	default:
 	}
-	_, err := a.client.Signal(ctx, &boxlitev1.SignalRequest{Id: a.id, Signal: number})
+	_, err := a.client.Signal(ctx, &boxlitev1.SignalRequest{Id: a.id, Signal: number, Group: group})
 	return protocol.FromStatus(err)
 }
 

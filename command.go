@@ -8,11 +8,9 @@ import (
 	"io"
 	"os"
 	"sync"
+	"time"
 
-	"github.com/boxlite-go/boxlite/internal/audit"
-	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/protocol"
-	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
 // Command is a command to run in a box, or one that runs. It is to a box what
@@ -31,6 +29,17 @@ type Command struct {
 	// "app:staff". Empty means the box's.
 	User string
 
+	// Timeout is how long the command may run; 0 means for ever. After it, the
+	// command and all of its process group get SIGTERM, and two seconds later
+	// SIGKILL; Wait then returns an [*ExitError] that says so. The box keeps the
+	// time, in milliseconds, even if this program has ended.
+	Timeout time.Duration
+	// Limits bound what the command may use, with all that it starts.
+	Limits Limits
+	// Detached leaves the command running, rather than killing it, when the
+	// context of Start ends.
+	Detached bool
+
 	// Stdin is read until its end and written to the command. If it is nil, the
 	// command reads from /dev/null. Wait does not wait for a Read that blocks
 	// after the command has ended.
@@ -46,12 +55,31 @@ type Command struct {
 	TTY        bool
 	Rows, Cols int
 
-	box  *Box
-	main bool // bound to the main process
-	last *run // that has to have ended first; nil without
+	// StdoutOffset and StderrOffset are where in each stream to begin, in bytes, if
+	// the command is one to join ([Box.Attach], [Box.AttachExecution]). Less than 0
+	// means with what is written from now on.
+	StdoutOffset, StderrOffset int64
+
+	box    *Box
+	target string // the execution to join; empty starts a new one
+	last   *run   // that has to have ended first; nil without
+	pipes  pipes
 
 	mu         sync.Mutex
 	attachment *attachment // nil before Start
+}
+
+// Limits bound what a command may use, with all processes that it starts. What is 0
+// is bounded by the box alone.
+type Limits struct {
+	// MemoryMiB is how much memory they may have together. When it is used up, the
+	// guest's kernel kills one of them.
+	MemoryMiB int `json:"memoryMiB"`
+	// CPUs is how much CPU time they get for each second, as 0.5; not less than
+	// 0.01.
+	CPUs float64 `json:"cpus"`
+	// Processes is how many processes and threads they may be.
+	Processes int `json:"processes"`
 }
 
 // Command returns a command to run in the box. Running it starts the box if need
@@ -68,7 +96,16 @@ func (b *Box) Command(name string, args ...string) *Command {
 // written only if [BoxSpec.Stdin] is set.
 //
 // When the context of Start ends, the main process is left, not killed.
-func (b *Box) Attach() *Command { return &Command{box: b, main: true} }
+func (b *Box) Attach() *Command { return b.AttachExecution(protocol.MainExecution) }
+
+// AttachExecution returns a Command that is a command which was started before, by
+// this program or another: see [Box.Executions]. Its Start joins it, at
+// StdoutOffset and StderrOffset. The last 1 MiB of each stream can be had again, and
+// of what was written while nobody was attached, the last 16 MiB more. Args, Env,
+// Dir, User and TTY are the command's.
+//
+// When the context of Start ends, the command is left, not killed.
+func (b *Box) AttachExecution(id string) *Command { return &Command{box: b, target: id} }
 
 // Next returns a Command, with the same streams and terminal, that is the main
 // process of the run which follows the one that c, made by [Box.Attach], has joined.
@@ -77,13 +114,15 @@ func (b *Box) Attach() *Command { return &Command{box: b, main: true} }
 func (c *Command) Next() *Command {
 	next := &Command{
 		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr, TTY: c.TTY, Rows: c.Rows, Cols: c.Cols,
-		box: c.box, main: c.main,
+		box: c.box, target: c.target,
 	}
 	if a := c.started(); a != nil {
 		next.last = a.run
 	}
 	return next
 }
+
+var errNotStarted = errors.New("it has not been started")
 
 // ID identifies the command among those of its box. It is empty before Start.
 func (c *Command) ID() string {
@@ -103,8 +142,8 @@ func (c *Command) started() *attachment {
 // [ErrExecution] means that the box has no such command, or can't execute it.
 // After a successful Start the caller calls Wait.
 //
-// When ctx ends before the command does, the command is killed, and Wait returns
-// the context's error.
+// When ctx ends before the command does, the command is killed, with all of its
+// process group, and Wait returns the context's error.
 func (c *Command) Start(ctx context.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -115,33 +154,57 @@ func (c *Command) Start(ctx context.Context) error {
 		return &Error{Kind: ErrInvalidState, Op: c.op(), Err: errors.New("it was started before"), Hint: "make another Command"}
 	}
 	var err error
-	if c.main {
-		c.attachment, err = c.startMain(ctx)
-	} else {
+	switch c.target {
+	case "":
 		c.attachment, err = c.startExec(ctx)
+	case protocol.MainExecution:
+		c.attachment, err = c.startMain(ctx)
+	default:
+		c.attachment, err = c.join(ctx)
 	}
 	if err != nil {
+		c.pipes.close()
 		return c.failed(err)
 	}
 	return nil
 }
 
 func (c *Command) op() string {
-	if c.main {
+	switch c.target {
+	case "":
+		return fmt.Sprintf("run %.100q", c.Args[0])
+	case protocol.MainExecution:
 		return "attach to the box"
 	}
-	return fmt.Sprintf("run %.100q", c.Args[0])
+	return fmt.Sprintf("attach to execution %.100q", c.target)
 }
 
 func (c *Command) check() error {
-	if c.main {
+	if c.target != "" {
 		return nil
 	}
 	if len(c.Args) == 0 || c.Args[0] == "" {
 		return invalid("run a command", "set Command.Args", errors.New("it has no name"))
 	}
 	op := c.op()
-	return firstOf(errors.Join(checkArgs(op, c.Args), checkEnv(op, c.Env), checkDir(op, c.Dir), checkUser(op, c.User)))
+	return firstOf(errors.Join(
+		checkArgs(op, c.Args), checkEnv(op, c.Env), checkDir(op, c.Dir), checkUser(op, c.User), c.checkBounds(op)))
+}
+
+// leastCPUs is the smallest share of a CPU that the kernel can give.
+const leastCPUs = 0.01
+
+func (c *Command) checkBounds(op string) error {
+	l := c.Limits
+	switch {
+	case c.Timeout < 0 || c.Timeout > 0 && c.Timeout < time.Millisecond:
+		return invalid(op, "set Command.Timeout to a millisecond or more, or to 0", fmt.Errorf("its time is limited to %v", c.Timeout))
+	case l.MemoryMiB < 0 || l.Processes < 0 || l.MemoryMiB > 1<<30 || l.Processes > 1<<22:
+		return invalid(op, "set the fields of Command.Limits to 0 or more", fmt.Errorf("it has impossible limits: %+v", l))
+	case l.CPUs != 0 && (!(l.CPUs >= leastCPUs) || l.CPUs > 1<<10):
+		return invalid(op, "set Limits.CPUs to 0.01 or more, or to 0", fmt.Errorf("its CPU time is limited to %v", l.CPUs))
+	}
+	return nil
 }
 
 func (c *Command) failed(err error) error {
@@ -151,113 +214,22 @@ func (c *Command) failed(err error) error {
 	return &Error{Kind: kindOfCause(err), Op: c.op(), Box: c.box.config.Label(), Hint: HintOf(err), Err: err}
 }
 
-// startExec starts a command beside the main process.
-func (c *Command) startExec(ctx context.Context) (*attachment, error) {
-	r, err := c.box.running(ctx)
-	if err != nil {
-		return nil, err
-	}
-	config := &c.box.config
-	event := audit.Event{Type: audit.Exec, Box: config.ID, Name: config.Name, Command: c.Args[0]}
-	if err := c.box.rt.log.Append(event); err != nil {
-		return nil, err
-	}
-	a, err := c.attach(ctx, r, &boxlitev1.AttachOpen{Target: &boxlitev1.AttachOpen_Start{Start: &boxlitev1.StartRequest{
-		Process: &boxlitev1.Process{
-			Args: c.Args, Env: c.Env, Dir: c.Dir, User: c.User, Tty: c.TTY, Size: c.size(),
-		},
-		Stdin: c.Stdin != nil,
-	}}})
-	if err != nil {
-		return nil, err
-	}
-	if err := a.awaitStart(ctx, true); err != nil {
-		return nil, err
-	}
-	a.killWhenDone(ctx)
-	return a, nil
-}
-
-// startMain joins the main process, before it starts if possible.
-func (c *Command) startMain(ctx context.Context) (*attachment, error) {
-	if config := &c.box.config; !config.Job() && !config.ImageCommand {
-		return nil, &Error{
-			Kind: ErrInvalidState, Err: errors.New("the box has no main process"),
-			Hint: "run commands in it with Box.Command, or boxlite exec",
-		}
-	}
-	open := &boxlitev1.AttachOpen{Target: &boxlitev1.AttachOpen_Id{Id: protocol.MainExecution}}
-	var a *attachment
-	begin := func(ctx context.Context, r *run) (err error) {
-		if a, err = c.attach(ctx, r, open); err != nil {
-			return err
-		}
-		_, err = boxlitev1.NewContainerClient(r.client.Guest()).Start(ctx, &boxlitev1.ContainerStartRequest{})
-		if err == nil {
-			err = a.awaitStart(ctx, false)
-		}
-		if err != nil {
-			a.leave()
-		}
-		return protocol.FromStatus(err)
-	}
-	how := launch{size: c.size(), begin: begin}
-	var r *run
-	var err error
-	if c.last != nil {
-		r, err = c.box.rt.following(ctx, c.box.config.ID, c.last, how)
-	} else {
-		r, err = c.box.rt.start(ctx, c.box.config.ID, how)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if a == nil { // it ran already
-		if err := r.awaitReady(ctx); err != nil {
-			return nil, err
-		}
-		if a, err = c.attach(ctx, r, open); err != nil {
-			return nil, err
-		}
-		if err := a.awaitStart(ctx, false); err != nil {
-			return nil, err
-		}
-	}
-	a.leaveWhenDone(ctx)
-	return a, nil
-}
-
-func (c *Command) size() *boxlitev1.TerminalSize {
-	return &boxlitev1.TerminalSize{Rows: uint32(max(0, c.Rows)), Cols: uint32(max(0, c.Cols))}
-}
-
-// running returns the run of the box, after starting it if need be.
-func (b *Box) running(ctx context.Context) (*run, error) {
-	r, err := b.rt.connect(ctx, b.config.ID)
-	if errors.Is(err, ErrStopped) && b.rt.check() == nil {
-		r, err = b.rt.start(ctx, b.config.ID, launch{lazy: true})
-	}
-	if err != nil {
-		return nil, err
-	}
-	// A box that stands still would let the command wait for ever.
-	if b.rt.boxes.Status(b.config.ID) == box.Paused {
-		record := box.Record{ID: b.config.ID, Config: b.config, State: box.State{Status: box.Paused}}
-		return nil, cannot("use", record, hintPaused(record))
-	}
-	return r, r.awaitReady(ctx)
-}
-
 // Wait waits for the command to end and for all its output to be written. It
-// returns an [*ExitError] if the command ended with another code than 0.
+// returns an [*ExitError] if the command ended with another code than 0, or because
+// it ran for too long, and [ErrDetached] after [Command.Detach].
 func (c *Command) Wait() error {
 	a := c.started()
 	if a == nil {
-		return &Error{Kind: ErrInvalidState, Op: "wait for a command", Err: errors.New("it has not been started")}
+		return &Error{Kind: ErrInvalidState, Op: "wait for a command", Err: errNotStarted}
 	}
+	<-a.done
+	c.pipes.closeOurs()
 	if err := a.wait(); err != nil {
 		if exit, ok := errors.AsType[*ExitError](err); ok {
 			return exit
+		}
+		if errors.Is(err, ErrDetached) {
+			return err
 		}
 		return c.failed(err)
 	}
@@ -313,16 +285,16 @@ func (c *Command) Signal(sig os.Signal) error {
 	}
 	a := c.started()
 	if a == nil {
-		return &Error{Kind: ErrInvalidState, Op: "signal a command", Err: errors.New("it has not been started")}
+		return &Error{Kind: ErrInvalidState, Op: "signal a command", Err: errNotStarted}
 	}
-	return a.signal(context.Background(), number)
+	return a.signal(context.Background(), number, false)
 }
 
 // Resize changes the size of the command's terminal.
 func (c *Command) Resize(rows, cols int) error {
 	a := c.started()
 	if a == nil {
-		return &Error{Kind: ErrInvalidState, Op: "resize a terminal", Err: errors.New("the command has not been started")}
+		return &Error{Kind: ErrInvalidState, Op: "resize a terminal", Err: errNotStarted}
 	}
 	return a.resize(context.Background(), rows, cols)
 }

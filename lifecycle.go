@@ -91,6 +91,20 @@ func (b *Box) Resume(ctx context.Context) error {
 	return b.change(ctx, "resume", box.Paused, box.Running, func(r *run) error { return r.client.Resume(ctx) })
 }
 
+// Detach lets this run of the box outlive this program and the Runtime, as with
+// [BoxSpec.Detach].
+func (b *Box) Detach(ctx context.Context) error {
+	r, err := b.rt.connect(ctx, b.config.ID)
+	if err == nil {
+		err = r.client.Detach(ctx)
+	}
+	if err != nil {
+		return &Error{Kind: kindOfCause(err), Op: "detach from the box", Box: b.config.Label(), Err: err}
+	}
+	r.attached.Store(false)
+	return nil
+}
+
 // change brings a box from one of its running states to the other.
 func (b *Box) change(ctx context.Context, verb string, from, to box.Status, do func(*run) error) error {
 	if err := b.rt.check(); err != nil {

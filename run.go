@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/box"
@@ -16,7 +17,7 @@ import (
 type run struct {
 	client *shim.Client
 	// attached runs end with this Runtime.
-	attached bool
+	attached atomic.Bool
 	// ended is closed when the run is over and its record says so. It is nil if
 	// another process started the shim.
 	ended chan struct{}

@@ -131,7 +131,7 @@ func (rt *Runtime) Close() error {
 	var failed []error
 	var mu sync.Mutex
 	for id, r := range runs {
-		if !r.attached {
+		if !r.attached.Load() {
 			continue
 		}
 		stops.Go(func() {

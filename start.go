@@ -212,9 +212,10 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	p.stages = append(p.stages, box.Stage{Name: "shim", Nanos: time.Since(began)})
 	stage.Reached("start/shim-answers", l.Config.Label())
 	r := &run{
-		client: client, attached: !spec.Detached, ended: make(chan struct{}),
+		client: client, ended: make(chan struct{}),
 		number: state.Runs, policy: l.Config.Restart,
 	}
+	r.attached.Store(!spec.Detached)
 	if o.restart != nil {
 		r.delay = o.restart.delay
 	}

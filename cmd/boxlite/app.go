@@ -22,6 +22,7 @@ import (
 const (
 	exitFailure       = 1
 	exitUsage         = 2
+	exitTimedOut      = 124 // as of timeout(1)
 	exitNotExecutable = 126
 	exitNotFound      = 127
 	exitInterrupted   = 130

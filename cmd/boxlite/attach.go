@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,52 +11,128 @@ import (
 )
 
 func (a *app) attachCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "attach BOX",
-		Short: "Join the main process of a box that runs",
-		Long: `Attach shows what the main process writes, beginning with up to 1 MiB of what it
-wrote before, and passes signals on to it, and standard input if the box was made
-with -i. Its exit code becomes that of boxlite.`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: a.boxArgs,
+	var o joinOptions
+	var noStdin bool
+	c := &cobra.Command{
+		Use:   "attach [flags] BOX [EXECUTION]",
+		Short: "Join a command that runs in a box",
+		Long: `Attach joins the main process of a box that runs, or a command that boxlite exec
+has started: EXECUTION is the ID that exec -d prints and boxlite executions lists.
+It shows what the command wrote before, as far as that is kept (1 MiB of each
+stream, and 16 MiB more of what was written while nobody was attached), and what it
+writes. Signals are passed on to it, and standard input if it was started with -i.
+Its exit code becomes that of boxlite.`,
+		Args: cobra.RangeArgs(1, 2),
+		ValidArgsFunction: func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return a.executionArgs(c, args[0])
+			}
+			return a.boxArgs(c, args, text)
+		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return a.joinMain(c.Context(), args[0], true, true)
+			o.interactive, o.mustRun = !noStdin, true
+			if len(args) == 2 {
+				return a.joinExecution(c.Context(), args[0], args[1], o)
+			}
+			return a.joinMain(c.Context(), args[0], o)
 		},
 	}
+	c.Flags().BoolVar(&noStdin, "no-stdin", false, "don't pass standard input on")
+	c.Flags().BoolVar(&o.onlyNew, "only-new", false, "leave out what the command wrote before")
+	detachFlag(c, &o.detachKeys)
+	return c
+}
+
+// joinOptions say how to join a command.
+type joinOptions struct {
+	interactive bool
+	mustRun     bool // don't start the box for it
+	onlyNew     bool // leave out what was written before
+	detachKeys  string
+}
+
+// executionArgs completes IDs of commands that run in a box.
+func (a *app) executionArgs(c *cobra.Command, ref string) (ids []string, directive cobra.ShellCompDirective) {
+	_ = a.withBox(c.Context(), ref, func(box *boxlite.Box) error { // without it, nothing is completed
+		list, err := box.Executions(c.Context())
+		for _, e := range list {
+			ids = append(ids, e.ID)
+		}
+		return err
+	})
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// joinExecution stays with a command that was started before, to its end.
+func (a *app) joinExecution(ctx context.Context, ref, id string, o joinOptions) error {
+	return a.withBox(ctx, ref, func(box *boxlite.Box) error {
+		list, err := box.Executions(ctx)
+		if err != nil {
+			return err
+		}
+		command := box.AttachExecution(id)
+		for _, e := range list {
+			if e.ID != id {
+				continue
+			}
+			command.TTY = e.TTY
+			if o.interactive && e.Stdin && e.Running() {
+				command.Stdin = a.stdin
+			}
+		}
+		err = a.join(ctx, command, o, "boxlite attach "+labelOf(box)+" "+id)
+		if errors.Is(err, boxlite.ErrDetached) {
+			return nil
+		}
+		return err
+	})
+}
+
+// join stays with a command to its end, unless the detach keys leave it.
+func (a *app) join(ctx context.Context, c *boxlite.Command, o joinOptions, back string) error {
+	keys, err := parseDetachKeys(o.detachKeys)
+	if err != nil {
+		return err
+	}
+	if o.onlyNew {
+		c.StdoutOffset, c.StderrOffset = -1, -1
+	}
+	if err := a.startForeground(ctx, c, keys); err != nil {
+		return err
+	}
+	err = a.waitForeground(c)
+	if errors.Is(err, boxlite.ErrDetached) {
+		a.sayHowToReturn(back)
+	}
+	return err
 }
 
 // joinMain stays with a box's main process to its end. The box is started if it
 // doesn't run, unless it must.
-func (a *app) joinMain(ctx context.Context, name string, interactive, mustRun bool) error {
-	rt, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer rt.Close()
-	box, err := rt.Get(ctx, name)
-	if err != nil {
-		return err
-	}
-	info, err := box.Info(ctx)
-	if err != nil {
-		return err
-	}
-	if mustRun && info.Status != boxlite.StatusRunning {
-		return &boxlite.Error{
-			Kind: boxlite.ErrInvalidState, Op: "attach to the box", Box: label(info),
-			Err:  fmt.Errorf("it is %s", info.Status),
-			Hint: "start it and stay with it with: boxlite start -a " + label(info),
+func (a *app) joinMain(ctx context.Context, name string, o joinOptions) error {
+	return a.withBox(ctx, name, func(box *boxlite.Box) error {
+		info, err := box.Info(ctx)
+		if err != nil {
+			return err
 		}
-	}
-	command := box.Attach()
-	command.TTY = info.TTY
-	if interactive && info.Stdin {
-		command.Stdin = a.stdin
-	}
-	if err := a.startForeground(ctx, command); err != nil {
-		return err
-	}
-	return awaitEnd(ctx, box, a.waitForeground(command))
+		if o.mustRun && info.Status != boxlite.StatusRunning {
+			return &boxlite.Error{
+				Kind: boxlite.ErrInvalidState, Op: "attach to the box", Box: label(info),
+				Err:  fmt.Errorf("it is %s", info.Status),
+				Hint: "start it and stay with it with: boxlite start -a " + label(info),
+			}
+		}
+		command := box.Attach()
+		command.TTY = info.TTY
+		if o.interactive && info.Stdin {
+			command.Stdin = a.stdin
+		}
+		err = a.join(ctx, command, o, "boxlite attach "+label(info))
+		if errors.Is(err, boxlite.ErrDetached) {
+			return nil
+		}
+		return awaitEnd(ctx, box, err)
+	})
 }
 
 func (a *app) waitCommand() *cobra.Command {

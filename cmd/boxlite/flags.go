@@ -112,6 +112,7 @@ type boxFlags struct {
 	engine     string
 	security   string
 	quiet      bool
+	detachKeys string
 }
 
 func (f *boxFlags) define(c *cobra.Command) {

@@ -27,12 +27,16 @@ func (a *app) needTerminal() error {
 	}
 }
 
-// startForeground starts a command whose streams are this process's.
-func (a *app) startForeground(ctx context.Context, c *boxlite.Command) error {
+// startForeground starts a command whose streams are this process's. On a terminal,
+// the detach keys leave it.
+func (a *app) startForeground(ctx context.Context, c *boxlite.Command, detachKeys []byte) error {
 	c.Stdout, c.Stderr = a.stdout, a.stderr
 	if fd, ok := terminal(a.stdin); ok && c.TTY {
 		if cols, rows, err := term.GetSize(fd); err == nil {
 			c.Rows, c.Cols = rows, cols
+		}
+		if c.Stdin != nil && len(detachKeys) > 0 {
+			c.Stdin = &detachReader{in: c.Stdin, keys: detachKeys, detach: func() { _ = c.Detach() }} // it has started
 		}
 	}
 	return c.Start(ctx)
@@ -54,6 +58,9 @@ func (a *app) waitForeground(c *boxlite.Command) error {
 		}
 	}
 	err := c.Wait()
+	if exit, ok := errors.AsType[*boxlite.ExitError](err); ok && exit.TimedOut {
+		return &exitError{exitTimedOut, exit}
+	}
 	if exit, ok := errors.AsType[*boxlite.ExitError](err); ok {
 		return &exitError{code: exit.Code}
 	}

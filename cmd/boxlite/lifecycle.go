@@ -15,6 +15,7 @@ import (
 
 func (a *app) startCommand() *cobra.Command {
 	var attach, interactive bool
+	var detachKeys string
 	c := &cobra.Command{
 		Use:   "start [flags] BOX...",
 		Short: "Start boxes in the background, or one in the foreground with -a",
@@ -27,13 +28,14 @@ the main process as run does: its output and exit code are those of boxlite.`,
 				if len(args) > 1 {
 					return usagef("only one box can be started in the foreground")
 				}
-				return a.joinMain(c.Context(), args[0], interactive, false)
+				return a.joinMain(c.Context(), args[0], joinOptions{interactive: interactive, detachKeys: detachKeys})
 			}
 			return a.eachBox(c.Context(), args, (*boxlite.Box).Start)
 		},
 	}
 	c.Flags().BoolVarP(&attach, "attach", "a", false, "stay with the main process until it ends")
 	c.Flags().BoolVarP(&interactive, "interactive", "i", false, "as --attach, and pass on standard input, if the box was made with -i")
+	detachFlag(c, &detachKeys)
 	a.traceFlag(c)
 	return c
 }

@@ -73,6 +73,11 @@ func shortCommand(b boxlite.BoxInfo) string {
 	if len(args) == 0 {
 		args = slices.Concat(b.Entrypoint, b.Cmd)
 	}
+	return shortArgs(args)
+}
+
+// shortArgs is a command on few columns.
+func shortArgs(args []string) string {
 	text := []rune(strings.Join(strings.Fields(strings.Join(args, " ")), " "))
 	if len(text) > 30 {
 		return string(text[:29]) + "…"

@@ -44,6 +44,7 @@ IMAGE is a reference in a registry, or an image on this host:
 	}
 	f.define(c)
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "run the box in the background and print its ID")
+	detachFlag(c, &f.detachKeys)
 	a.traceFlag(c)
 	return c
 }
@@ -142,18 +143,29 @@ func (a *app) runForeground(ctx context.Context, f *boxFlags, spec boxlite.BoxSp
 	if err != nil {
 		return err
 	}
+	keys, err := parseDetachKeys(f.detachKeys)
+	if err != nil {
+		return err
+	}
 	command := box.Attach()
 	command.TTY = spec.TTY
 	if spec.Stdin {
 		command.Stdin = a.stdin
 	}
-	if err := a.startForeground(ctx, command); err != nil {
+	if err := a.startForeground(ctx, command, keys); err != nil {
 		return discard(box, spec.AutoRemove, err)
 	}
 	if spec.Restart.Mode != boxlite.RestartNever {
 		return a.waitRestarts(ctx, box, command)
 	}
 	err = a.waitForeground(command)
+	if errors.Is(err, boxlite.ErrDetached) {
+		if err := box.Detach(ctx); err != nil {
+			return err
+		}
+		a.sayHowToReturn("boxlite attach " + labelOf(box))
+		return nil
+	}
 	if ctx.Err() != nil {
 		return err // Close stops the box
 	}
@@ -179,7 +191,7 @@ func (a *app) waitRestarts(ctx context.Context, box *boxlite.Box, command *boxli
 			return awaitEnd(ctx, box, err)
 		}
 		next := command.Next()
-		switch started := a.startForeground(ctx, next); {
+		switch started := a.startForeground(ctx, next, nil); {
 		case errors.Is(started, boxlite.ErrStopped):
 			return awaitEnd(ctx, box, err)
 		case started != nil:

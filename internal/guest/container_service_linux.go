@@ -98,7 +98,9 @@ func (s *containerService) Start(context.Context, *boxlitev1.ContainerStartReque
 	if len(s.request.GetMain().GetArgs()) == 0 {
 		return &boxlitev1.ContainerStartResponse{}, nil
 	}
-	e, err := s.executions.start(protocol.MainExecution, s.request.GetMain(), s.request.GetMainStdin())
+	e, err := s.executions.start(&boxlitev1.StartRequest{
+		Id: protocol.MainExecution, Process: s.request.GetMain(), Stdin: s.request.GetMainStdin(),
+	})
 	if err != nil {
 		return nil, protocol.ToStatus(err)
 	}

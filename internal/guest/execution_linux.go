@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -14,12 +15,16 @@ import (
 
 // execution is one command: its process and what it has written.
 type execution struct {
-	id    string
-	out   *output
-	child *container.Child
-	stdin *os.File // nil if nothing can be written
-	tty   bool
-	kills *oomKills
+	id      string
+	request *boxlitev1.StartRequest // what it was started with
+	out     *output
+	child   *container.Child
+	stdin   *os.File // nil if nothing can be written
+	kills   *oomKills
+	began   time.Time
+
+	timedOut atomic.Bool
+	ended    atomic.Int64 // when, in Unix time and nanoseconds; 0 while it runs
 }
 
 // follow reads the child's output until it has ended and all is read.
@@ -48,23 +53,44 @@ func (e *execution) follow(ctx context.Context) {
 		if e.stdin != nil {
 			_ = e.stdin.Close() // of a terminal it is closed already
 		}
+		usage := e.child.Usage()
+		e.ended.Store(time.Now().UnixNano())
 		e.out.finish(&boxlitev1.ExitStatus{
-			Code: uint32(end.Code), Signal: uint32(end.Signal), OutOfMemory: e.kills.explain(end),
+			Code: uint32(end.Code), Signal: uint32(end.Signal),
+			OutOfMemory: e.kills.explain(end), TimedOut: e.timedOut.Load(),
+			Usage: &boxlitev1.Usage{
+				UserNanos: uint64(usage.UserTime), SystemNanos: uint64(usage.SystemTime), MaxMemoryBytes: usage.MaxMemory,
+			},
 		})
 	}()
 }
 
-// read copies a stream until its end, or until interrupt.
+// read copies a stream until its end, or until interrupt. It holds no buffer while
+// it waits: hundreds of commands may be silent.
 func (e *execution) read(ctx context.Context, stream int, f *os.File) {
 	if f == nil {
 		return
 	}
-	buf := takeBuffer()
-	defer giveBuffer(buf)
-	for {
-		n, err := f.Read(buf[:])
-		e.out.write(ctx, stream, buf[:n])
+	raw, err := f.SyscallConn()
+	for err == nil {
+		var buf *buffer
+		var n int
+		var readErr error
+		err = raw.Read(func(fd uintptr) bool {
+			buf = takeBuffer()
+			n, readErr = readFD(int(fd), buf[:])
+			if readErr == syscall.EAGAIN {
+				giveBuffer(buf)
+				return false
+			}
+			return true
+		})
 		if err != nil {
+			return // interrupted; no buffer is held
+		}
+		e.out.write(ctx, stream, buf[:n])
+		giveBuffer(buf)
+		if readErr != nil || n == 0 {
 			return
 		}
 	}
@@ -87,18 +113,26 @@ func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
 		var n int
 		var readErr error
 		if err := raw.Read(func(fd uintptr) bool {
-			n, readErr = syscall.Read(int(fd), buf[:])
+			n, readErr = readFD(int(fd), buf[:])
 			return true
 		}); err != nil {
 			return
 		}
-		if readErr == syscall.EINTR {
-			continue
-		}
-		if readErr != nil || n <= 0 {
+		if readErr != nil || n == 0 {
 			return
 		}
 		e.out.write(ctx, stream, buf[:n])
+	}
+}
+
+// readFD is read(2), again if a signal has come between. It returns no negative
+// length.
+func readFD(fd int, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(fd, p)
+		if err != syscall.EINTR {
+			return max(0, n), err
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ type executionService struct {
 }
 
 func (s *executionService) Start(_ context.Context, r *boxlitev1.StartRequest) (*boxlitev1.StartResponse, error) {
-	e, err := s.executions.start(r.GetId(), r.GetProcess(), r.GetStdin())
+	e, err := s.executions.start(r)
 	if err != nil {
 		return nil, protocol.ToStatus(err)
 	}
@@ -105,35 +105,33 @@ func (s *executionService) attach(stream grpc.BidiStreamingServer[boxlitev1.Atta
 // target finds the command to attach to, or starts it.
 func (s *executionService) target(ctx context.Context, open *boxlitev1.AttachOpen) (*execution, error) {
 	if start := open.GetStart(); start != nil {
-		return s.executions.start(start.GetId(), start.GetProcess(), start.GetStdin())
+		return s.executions.start(start)
 	}
 	return s.executions.get(ctx, open.GetId())
 }
 
 // send passes on output, then the exit status.
 func send(stream grpc.BidiStreamingServer[boxlitev1.AttachRequest, boxlitev1.AttachResponse], r *reader) error {
-	buf := takeBuffer()
-	defer giveBuffer(buf)
 	for {
-		i, data, offset, exited, err := r.next(stream.Context(), buf[:])
+		c, exited, err := r.next(stream.Context())
 		if err != nil {
 			return err
 		}
 		response := &boxlitev1.AttachResponse{}
-		out := &boxlitev1.Output{Data: data, Offset: offset}
-		switch {
-		case exited != nil:
+		if exited != nil {
 			response.Kind = &boxlitev1.AttachResponse_Exited{Exited: exited}
-		case i == stdout:
+			return stream.Send(response)
+		}
+		out := &boxlitev1.Output{Data: c.data, Offset: c.offset}
+		if c.stream == stdout {
 			response.Kind = &boxlitev1.AttachResponse_Stdout{Stdout: out}
-		default:
+		} else {
 			response.Kind = &boxlitev1.AttachResponse_Stderr{Stderr: out}
 		}
-		if err := stream.Send(response); err != nil {
+		err = stream.Send(response) // it has been copied when this returns
+		giveBuffer(c.buf)
+		if err != nil {
 			return err
-		}
-		if exited != nil {
-			return nil
 		}
 	}
 }
@@ -171,7 +169,7 @@ func (e *execution) writeStdin(p []byte) {
 func (e *execution) closeStdin() {
 	switch {
 	case e.stdin == nil:
-	case e.tty:
+	case e.request.GetProcess().GetTty():
 		_, _ = e.stdin.Write([]byte{4})
 	default:
 		_ = e.stdin.Close()

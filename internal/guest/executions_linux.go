@@ -47,21 +47,25 @@ func (x *executions) open(c *container.Container) {
 	x.mu.Unlock()
 }
 
-// start runs a process. An empty id means that one is chosen.
-func (x *executions) start(id string, process *boxlitev1.Process, stdin bool) (*execution, error) {
-	id, into, err := x.reserve(id)
+// start runs a process. An empty ID means that one is chosen.
+func (x *executions) start(r *boxlitev1.StartRequest) (*execution, error) {
+	id, into, err := x.reserve(r.GetId())
 	if err != nil {
 		return nil, err
 	}
-	c, err := into.Spawn(processOf(process, stdin))
+	began := time.Now()
+	c, err := into.Spawn(processOf(r))
 	if err != nil {
 		x.mu.Lock()
 		delete(x.byID, id)
 		x.mu.Unlock()
 		return nil, err
 	}
-	e := &execution{id: id, out: newOutput(), child: c, stdin: c.Stdin, tty: process.GetTty(), kills: x.kills}
+	e := &execution{id: id, request: r, out: newOutput(logDirOf(id)), child: c, stdin: c.Stdin, kills: x.kills, began: began}
 	e.follow(x.ctx)
+	if limit := r.GetProcess().GetTimeoutMillis(); limit > 0 {
+		go e.endAfter(time.Duration(min(limit, maxTimeoutMillis)) * time.Millisecond)
+	}
 	x.mu.Lock()
 	x.byID[id] = e
 	close(x.announced)
@@ -71,7 +75,20 @@ func (x *executions) start(id string, process *boxlitev1.Process, stdin bool) (*
 	return e, nil
 }
 
-func processOf(p *boxlitev1.Process, stdin bool) container.Process {
+// maxTimeoutMillis is a hundred years.
+const maxTimeoutMillis = 100 * 366 * 24 * 3600 * 1000
+
+// logDirOf returns where an execution keeps what nobody reads. Of the main one, the
+// shim reads and keeps all.
+func logDirOf(id string) string {
+	if id == protocol.MainExecution {
+		return ""
+	}
+	return dirBox
+}
+
+func processOf(r *boxlitev1.StartRequest) container.Process {
+	p := r.GetProcess()
 	return container.Process{
 		Args:  p.GetArgs(),
 		Env:   p.GetEnv(),
@@ -80,7 +97,12 @@ func processOf(p *boxlitev1.Process, stdin bool) container.Process {
 		TTY:   p.GetTty(),
 		Rows:  clampSize(p.GetSize().GetRows()),
 		Cols:  clampSize(p.GetSize().GetCols()),
-		Stdin: stdin,
+		Stdin: r.GetStdin(),
+		Limits: container.Limits{
+			MemoryBytes: p.GetLimits().GetMemoryBytes(),
+			CPUMillis:   p.GetLimits().GetCpuMillis(),
+			PIDs:        p.GetLimits().GetPids(),
+		},
 	}
 }
 
@@ -115,8 +137,16 @@ func (x *executions) retire(e *execution) {
 	defer x.mu.Unlock()
 	x.ended = append(x.ended, e.id)
 	if len(x.ended) > keptEnded {
+		x.byID[x.ended[0]].out.forget()
 		delete(x.byID, x.ended[0])
 		x.ended = x.ended[1:]
+	}
+}
+
+// forgetLogs closes all logs, which are on the box's disk.
+func (x *executions) forgetLogs() {
+	for _, e := range x.all() {
+		e.out.forget()
 	}
 }
 

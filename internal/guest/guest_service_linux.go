@@ -58,6 +58,7 @@ func (s *guestService) Shutdown(ctx context.Context, r *boxlitev1.ShutdownReques
 	s.container.executions.end(ctx, stop, time.Duration(r.GetGraceMillis())*time.Millisecond)
 	s.container.kill()
 	s.container.executions.clients.wait(ctx)
+	s.container.executions.forgetLogs()
 	if err := s.container.unmount(); err != nil {
 		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "write the box's files to its disk", Err: err})
 	}

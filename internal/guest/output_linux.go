@@ -2,6 +2,7 @@ package guest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -19,8 +20,10 @@ const (
 )
 
 // output holds what a command has written, and how it ended. Writers wait for
-// the slowest reader; without readers the oldest bytes are dropped.
+// the slowest reader. From when there is none on, the oldest bytes go to a log.
 type output struct {
+	logDir string // where logs are kept; empty keeps none
+
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
 	streams [streamCount]kept
@@ -28,13 +31,31 @@ type output struct {
 	exited  *boxlitev1.ExitStatus
 }
 
-// kept is the end of a stream: the bytes from start to start+len(data).
+// kept is the end of a stream: the bytes from start to start+len(data), and what
+// the log has of those before.
 type kept struct {
 	data  []byte
 	start uint64
+	log   *streamLog // ends at start; nil until needed
 }
 
 func (k *kept) end() uint64 { return k.start + uint64(len(k.data)) }
+
+// oldest returns the offset of the first byte that can still be had.
+func (k *kept) oldest() uint64 {
+	if k.log != nil {
+		return k.log.start
+	}
+	return k.start
+}
+
+// read copies what there is from an offset on.
+func (k *kept) read(buf []byte, at uint64) (int, error) {
+	if at < k.start {
+		return k.log.readAt(buf, at)
+	}
+	return copy(buf, k.data[at-k.start:]), nil
+}
 
 // reader is one attachment's position in each stream.
 type reader struct {
@@ -42,8 +63,8 @@ type reader struct {
 	offset [streamCount]uint64
 }
 
-func newOutput() *output {
-	return &output{changed: make(chan struct{}), readers: make(map[*reader]struct{})}
+func newOutput(logDir string) *output {
+	return &output{logDir: logDir, changed: make(chan struct{}), readers: make(map[*reader]struct{})}
 }
 
 func (o *output) notify() {
@@ -73,6 +94,9 @@ func (o *output) write(ctx context.Context, stream int, p []byte) {
 		if len(p) == 0 {
 			return
 		}
+		if n > 0 {
+			continue
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -91,6 +115,12 @@ func (o *output) drop(stream, want int) {
 		limit = min(limit, max(r.offset[stream], k.start))
 	}
 	n := min(max(want, keptOutput/4), int(limit-k.start), len(k.data))
+	if k.log == nil && len(o.readers) == 0 && o.logDir != "" && n > 0 {
+		k.log, _ = openLog(o.logDir, k.start) // without it, these bytes are lost
+	}
+	if k.log != nil {
+		k.log.append(k.data[:n])
+	}
 	k.data = append(k.data[:0], k.data[n:]...)
 	k.start += uint64(n)
 }
@@ -127,7 +157,7 @@ func (o *output) attach(offsets [streamCount]uint64) *reader {
 	defer o.mu.Unlock()
 	r := &reader{out: o}
 	for i := range r.offset {
-		r.offset[i] = min(max(offsets[i], o.streams[i].start), o.streams[i].end())
+		r.offset[i] = min(max(offsets[i], o.streams[i].oldest()), o.streams[i].end())
 	}
 	o.readers[r] = struct{}{}
 	return r
@@ -140,32 +170,78 @@ func (r *reader) close() {
 	r.out.mu.Unlock()
 }
 
-// next copies what there is of one stream into buf and returns the stream, the
-// bytes and their offset. When all has been read and the command has ended, it
-// returns how it ended instead.
-func (r *reader) next(ctx context.Context, buf []byte) (stream int, data []byte, offset uint64, exited *boxlitev1.ExitStatus, err error) {
+// next waits until there is something to read and then copies it into a buffer
+// that it takes, and the caller gives back. It returns the stream, the bytes and
+// their offset. When all has been read and the command has ended, it returns how it
+// ended instead.
+func (r *reader) next(ctx context.Context) (chunk, *boxlitev1.ExitStatus, error) {
 	for {
 		r.out.mu.Lock()
 		for i := range r.offset {
 			k := &r.out.streams[i]
-			if have := k.end() - r.offset[i]; have > 0 {
-				offset = r.offset[i]
-				n := copy(buf, k.data[offset-k.start:])
-				r.offset[i] += uint64(n)
-				r.out.notify()
-				r.out.mu.Unlock()
-				return i, buf[:n], offset, nil, nil
+			// A log that could not be written may have lost what is next.
+			r.offset[i] = max(r.offset[i], k.oldest())
+			if r.offset[i] == k.end() {
+				continue
 			}
+			c := chunk{stream: i, offset: r.offset[i], buf: takeBuffer()}
+			n, err := k.read(c.buf[:], c.offset)
+			c.data = c.buf[:n]
+			r.offset[i] += uint64(n)
+			r.out.notify()
+			r.out.mu.Unlock()
+			if err != nil {
+				giveBuffer(c.buf)
+				return chunk{}, nil, fmt.Errorf("read the command's log: %w", err)
+			}
+			return c, nil, nil
 		}
 		exited, changed := r.out.exited, r.out.changed
 		r.out.mu.Unlock()
 		if exited != nil {
-			return 0, nil, 0, exited, nil
+			return chunk{}, exited, nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return 0, nil, 0, nil, context.Cause(ctx)
+			return chunk{}, nil, context.Cause(ctx)
 		}
 	}
+}
+
+// chunk is a part of a stream.
+type chunk struct {
+	stream int
+	offset uint64
+	data   []byte
+	buf    *buffer // that data is in
+}
+
+// written returns how much the command has written to each stream, and how many
+// read it.
+func (o *output) written() (streams [streamCount]uint64, readers int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i := range streams {
+		streams[i] = o.streams[i].end()
+	}
+	return streams, len(o.readers)
+}
+
+// forget lets go of the logs, for good.
+func (o *output) forget() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.logDir = ""
+	for i := range o.streams {
+		o.streams[i].log.close()
+		o.streams[i].log = nil
+	}
+}
+
+// exitStatus returns how the command ended, or nil while it runs.
+func (o *output) exitStatus() *boxlitev1.ExitStatus {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.exited
 }

@@ -7,15 +7,16 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
 // readAll reads one stream to the end of the command.
 func readAll(t *testing.T, r *reader) (out [streamCount][]byte, status *boxlitev1.ExitStatus) {
 	t.Helper()
-	buf := make([]byte, 3000)
 	for {
-		stream, data, offset, exited, err := r.next(t.Context(), buf)
+		c, exited, err := r.next(t.Context())
 		if err != nil {
 			t.Error(err)
 			return out, nil
@@ -23,17 +24,18 @@ func readAll(t *testing.T, r *reader) (out [streamCount][]byte, status *boxlitev
 		if exited != nil {
 			return out, exited
 		}
-		if len(out[stream]) > 0 && int(offset) != len(out[stream]) {
-			t.Errorf("a gap: offset %d after %d bytes", offset, len(out[stream]))
+		if n := len(out[c.stream]); n > 0 && int(c.offset) != n {
+			t.Errorf("a gap: offset %d after %d bytes", c.offset, n)
 		}
-		out[stream] = append(out[stream], data...)
+		out[c.stream] = append(out[c.stream], c.data...)
+		giveBuffer(c.buf)
 	}
 }
 
 func TestReadersGetEverything(t *testing.T) {
 	sent := make([]byte, 5*keptOutput+123)
 	_, _ = rand.Read(sent)
-	o := newOutput()
+	o := newOutput("")
 	var wg sync.WaitGroup
 	for range 3 {
 		r := o.attach([streamCount]uint64{})
@@ -59,7 +61,7 @@ func TestReadersGetEverything(t *testing.T) {
 }
 
 func TestLateReaderGetsWhatIsKept(t *testing.T) {
-	o := newOutput()
+	o := newOutput("")
 	chunk := bytes.Repeat([]byte("x"), keptOutput/2)
 	for range 5 {
 		o.write(t.Context(), stdout, chunk)
@@ -67,14 +69,76 @@ func TestLateReaderGetsWhatIsKept(t *testing.T) {
 	o.finish(&boxlitev1.ExitStatus{})
 	r := o.attach([streamCount]uint64{})
 	defer r.close()
-	_, data, offset, _, err := r.next(t.Context(), make([]byte, 1))
-	if err != nil || len(data) != 1 || offset < uint64(3*len(chunk)) || offset > uint64(5*len(chunk)) {
-		t.Errorf("offset %d, %d bytes, %v", offset, len(data), err)
+	first, _, err := r.next(t.Context())
+	if err != nil || len(first.data) == 0 || first.offset < uint64(3*len(chunk)) || first.offset > uint64(5*len(chunk)) {
+		t.Errorf("offset %d, %d bytes, %v", first.offset, len(first.data), err)
 	}
 }
 
+// TestLogKeepsWhatNobodyReads: without a reader, what doesn't fit into memory is
+// in the log, up to its size, and a reader that comes late has all of it.
+func TestLogKeepsWhatNobodyReads(t *testing.T) {
+	sent := make([]byte, 5*keptOutput+321)
+	_, _ = rand.Read(sent)
+	o := newOutput(t.TempDir())
+	o.write(t.Context(), stdout, sent)
+	r := o.attach([streamCount]uint64{})
+	o.finish(&boxlitev1.ExitStatus{})
+	got, _ := readAll(t, r)
+	r.close()
+	if !bytes.Equal(got[stdout], sent) {
+		t.Errorf("%d bytes of %d came, or other ones", len(got[stdout]), len(sent))
+	}
+	o.forget()
+	late := o.attach([streamCount]uint64{})
+	defer late.close()
+	if c, _, err := late.next(t.Context()); err != nil || c.offset != o.streams[stdout].start {
+		t.Errorf("without the log, it begins at %d, %v", c.offset, err)
+	}
+}
+
+// TestLogIsBounded: the log forgets its beginning, and the space is given back.
+func TestLogIsBounded(t *testing.T) {
+	o := newOutput(t.TempDir())
+	part := bytes.Repeat([]byte("0123456789abcdef"), keptOutput/16)
+	const parts = (keptLog + logSlack) / keptOutput * 2
+	for range parts {
+		o.write(t.Context(), stdout, part)
+	}
+	log := o.streams[stdout].log
+	if size := log.end - log.start; size > keptLog+logSlack {
+		t.Errorf("the log holds %d bytes", size)
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(log.file.Fd()), &stat); err != nil || stat.Blocks*512 > keptLog+2*logSlack {
+		t.Errorf("the log takes %d bytes, %v", stat.Blocks*512, err)
+	}
+	r := o.attach([streamCount]uint64{7}) // long gone
+	defer r.close()
+	o.finish(&boxlitev1.ExitStatus{})
+	total := 0
+	for {
+		c, exited, err := r.next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exited != nil {
+			break
+		}
+		if want := part[c.offset%16 : c.offset%16+1]; !bytes.HasPrefix(c.data, want) {
+			t.Fatalf("at %d: got %q, want %q", c.offset, c.data[:1], want)
+		}
+		total += len(c.data)
+		giveBuffer(c.buf)
+	}
+	if total < keptLog {
+		t.Errorf("%d bytes came, of %d that are to be kept", total, keptLog)
+	}
+	o.forget()
+}
+
 func TestWriterWaitsForReader(t *testing.T) {
-	o := newOutput()
+	o := newOutput("")
 	r := o.attach([streamCount]uint64{})
 	o.write(t.Context(), stdout, make([]byte, keptOutput))
 	ctx, cancel := context.WithCancel(t.Context())

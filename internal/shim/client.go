@@ -147,6 +147,12 @@ func (c *Client) Resume(ctx context.Context) error {
 	return protocol.FromStatus(err)
 }
 
+// Detach lets the box outlive the process that started it.
+func (c *Client) Detach(ctx context.Context) error {
+	_, err := boxlitev1.NewShimClient(c.control).Detach(ctx, &boxlitev1.DetachRequest{})
+	return protocol.FromStatus(err)
+}
+
 // Stop ends the box and returns how the run ended, when all is over. Processes
 // get grace to end after their stop signal; force ends the machine at once, and
 // what the guest has not yet written is lost.

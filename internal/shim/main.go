@@ -64,7 +64,7 @@ func Main() int {
 func (p *process) watchCreator(creator io.Reader) {
 	_, _ = io.Copy(io.Discard, creator)
 	switch {
-	case !p.spec.Detached:
+	case !p.detached.Load():
 		p.stop(ReasonStopped, shutdownGrace, false)
 	case p.spec.WaitForAttach:
 		p.startMain()

@@ -34,6 +34,8 @@ type process struct {
 	pausing sync.Mutex  // held while the machine is paused or resumed, and by its end
 	paused  atomic.Bool // changed while pausing is held
 
+	detached atomic.Bool // whether the box outlives the process that started it
+
 	health *healthMonitor // nil without a health check
 
 	mu      sync.Mutex
@@ -60,6 +62,7 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 		spec: spec, log: log, stage: "shim",
 		ready: make(chan struct{}), end: make(chan struct{}), ended: make(chan struct{}),
 	}
+	p.detached.Store(spec.Detached)
 	p.health = p.newHealthMonitor()
 	var err error
 	if p.control, err = listenUnix(spec.Dir, fileSocket); err != nil {

@@ -67,6 +67,11 @@ func (s *service) Resume(ctx context.Context, _ *boxlitev1.ResumeRequest) (*boxl
 	return &boxlitev1.ResumeResponse{}, nil
 }
 
+func (s *service) Detach(context.Context, *boxlitev1.DetachRequest) (*boxlitev1.DetachResponse, error) {
+	s.process.detached.Store(true)
+	return &boxlitev1.DetachResponse{}, nil
+}
+
 func (s *service) Stop(_ context.Context, r *boxlitev1.StopRequest) (*boxlitev1.StopResponse, error) {
 	reason := ReasonStopped
 	if r.GetForce() {

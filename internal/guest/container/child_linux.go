@@ -3,7 +3,9 @@ package container
 import (
 	"errors"
 	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,9 +26,13 @@ type Child struct {
 
 	agentPID int
 	pidfd    *os.File
+	cgroup   *limited // nil without limits
 	tty      bool
-	done     chan struct{}
-	status   ExitStatus
+	// endsGroup says that when the process ends, its process group is killed.
+	endsGroup atomic.Bool
+	done      chan struct{}
+	status    ExitStatus
+	usage     Usage
 }
 
 // ExitStatus says how a process ended.
@@ -37,9 +43,18 @@ type ExitStatus struct {
 	Signal syscall.Signal
 }
 
+// Usage is what a process has used, with those that it waited for.
+type Usage struct {
+	UserTime, SystemTime time.Duration
+	// MaxMemory is the most memory, in bytes, that one of them had at a time; with
+	// limits, that all together had. It is not less than what the agent has, as a
+	// process shares that before it executes its command.
+	MaxMemory uint64
+}
+
 // newChild begins to wait for the process of a program.
-func newChild(c *Container, p *program, s *stdio) *Child {
-	child := &Child{agentPID: p.pid, tty: s.tty, done: make(chan struct{})}
+func newChild(c *Container, p *program, s *stdio, cgroup *limited) *Child {
+	child := &Child{agentPID: p.pid, tty: s.tty, cgroup: cgroup, done: make(chan struct{})}
 	// Non-blocking, so that waiting parks a goroutine rather than a thread.
 	_ = unix.SetNonblock(int(p.pidfd), true)
 	child.pidfd = os.NewFile(uintptr(p.pidfd), "pidfd")
@@ -56,9 +71,14 @@ func (c *Child) reap() {
 	defer close(c.done)
 	defer c.pidfd.Close()
 	var status unix.WaitStatus
+	var usage unix.Rusage
 	reaped := func(uintptr) bool {
+		if c.endsGroup.Load() && c.isZombie() {
+			// Not reaped yet, so its ID, and that of its group, is no other's.
+			_ = unix.Kill(-c.agentPID, unix.SIGKILL) // a group of nobody else is no error
+		}
 		for {
-			pid, err := unix.Wait4(c.agentPID, &status, unix.WNOHANG, nil)
+			pid, err := unix.Wait4(c.agentPID, &status, unix.WNOHANG, &usage)
 			if !errors.Is(err, unix.EINTR) {
 				return pid != 0
 			}
@@ -70,15 +90,42 @@ func (c *Child) reap() {
 	}
 	if err != nil {
 		// No poller: wait with a thread.
-		_, _ = unix.Wait4(c.agentPID, &status, 0, nil)
+		_, _ = unix.Wait4(c.agentPID, &status, 0, &usage)
 	}
-	switch {
-	case status.Signaled():
+	c.status = ExitStatus{Code: status.ExitStatus()}
+	if status.Signaled() {
 		c.status = ExitStatus{Code: 128 + int(status.Signal()), Signal: status.Signal()}
-	default:
-		c.status = ExitStatus{Code: status.ExitStatus()}
+	}
+	c.usage = Usage{
+		UserTime:   time.Duration(usage.Utime.Nano()),
+		SystemTime: time.Duration(usage.Stime.Nano()),
+		MaxMemory:  uint64(usage.Maxrss) << 10,
+	}
+	if c.cgroup != nil {
+		if n := c.cgroup.maxMemory(); n > 0 {
+			c.usage.MaxMemory = n
+		}
+		if c.endsGroup.Load() {
+			_ = c.cgroup.kill() // all that have left the group as well; it may be empty
+		}
+		c.cgroup.release()
 	}
 }
+
+// isZombie reports whether the process has ended and is not reaped yet.
+func (c *Child) isZombie() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, c.agentPID, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo != 0
+}
+
+// EndGroup has the process group of the process killed when the process ends. One
+// that is a session leader, as each of ours, leads a group.
+func (c *Child) EndGroup() { c.endsGroup.Store(true) }
+
+// Session returns the ID of the process's session, as the agent sees it: that of
+// all processes it starts, unless they begin another.
+func (c *Child) Session() int { return c.agentPID }
 
 // Done is closed when the process has ended. Output may still be in its pipes.
 func (c *Child) Done() <-chan struct{} { return c.done }
@@ -88,6 +135,12 @@ func (c *Child) Done() <-chan struct{} { return c.done }
 func (c *Child) Wait() ExitStatus {
 	<-c.done
 	return c.status
+}
+
+// Usage returns what the process has used, when it has ended.
+func (c *Child) Usage() Usage {
+	<-c.done
+	return c.usage
 }
 
 // Signal sends a signal to the process, but not to its children.

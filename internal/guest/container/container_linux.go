@@ -31,9 +31,10 @@ type Config struct {
 	// /etc/resolv.conf. The image's own files are hidden, not changed; nil
 	// leaves them visible.
 	Hosts, ResolvConf []byte
-	// Cgroup is the folder of an existing cgroup v2 in which all processes are
-	// born. It also confines them to the usual devices: without it, which is
-	// for tests, root in the container can make and open any device node.
+	// Cgroup is the folder of an existing cgroup v2, without processes, below
+	// which all processes are born. It also confines them to the usual devices:
+	// without it, which is for tests, root in the container can make and open any
+	// device node, and no process can have limits.
 	Cgroup string
 }
 
@@ -47,9 +48,10 @@ type Container struct {
 	limits []limit
 	// init is PID 1 of the container. Its namespaces are the container's.
 	init *Child
-	// initFD is init's pidfd; root, null, pts and cgroup are the container's
-	// /, /dev/null, /dev/pts and cgroup. cgroup may be nil.
-	initFD, root, null, pts, cgroup *os.File
+	// initFD is init's pidfd; root, null and pts are the container's /, /dev/null
+	// and /dev/pts.
+	initFD, root, null, pts *os.File
+	cgroups                 *cgroups // nil without a cgroup
 
 	programs chan *program
 	starting chan struct{} // a place for each process that has yet to execute
@@ -89,10 +91,10 @@ func (c *Container) start() (err error) {
 		return internal("prepare the container", err)
 	}
 	if c.config.Cgroup != "" {
-		if c.cgroup, err = os.OpenFile(c.config.Cgroup, unix.O_DIRECTORY, 0); err != nil {
+		if c.cgroups, err = openCgroups(c.config.Cgroup); err != nil {
 			return internal("open the container's cgroup", err)
 		}
-		if err := confineDevices(int(c.cgroup.Fd())); err != nil {
+		if err := confineDevices(int(c.cgroups.top.Fd())); err != nil {
 			return internal("confine the container's devices", err)
 		}
 	}
@@ -169,10 +171,13 @@ func (c *Container) Kill() {
 	c.killed = true
 	close(c.programs)
 	c.children.Wait()
-	for _, f := range []*os.File{c.initFD, c.root, c.null, c.pts, c.cgroup} {
+	for _, f := range []*os.File{c.initFD, c.root, c.null, c.pts} {
 		if f != nil {
 			f.Close()
 		}
+	}
+	if c.cgroups != nil {
+		c.cgroups.close()
 	}
 }
 

@@ -31,8 +31,8 @@ func (c *Container) startInit() error {
 	}
 	defer null.Close()
 	cgroup := -1
-	if c.cgroup != nil {
-		cgroup = int(c.cgroup.Fd())
+	if c.cgroups != nil {
+		cgroup = int(c.cgroups.top.Fd())
 	}
 
 	p := newProgram(cgroup)
@@ -70,7 +70,7 @@ func (c *Container) startInit() error {
 		return startError(err)
 	}
 	pidfd, err := unix.FcntlInt(uintptr(p.pidfd), unix.F_DUPFD_CLOEXEC, 0)
-	c.init = newChild(c, p, &stdio{})
+	c.init = newChild(c, p, &stdio{}, nil)
 	p.wait()
 	if err != nil {
 		return internal("start the container's init", err)
@@ -78,6 +78,11 @@ func (c *Container) startInit() error {
 	c.initFD = os.NewFile(uintptr(pidfd), "init")
 	if stage, err := p.failed(); err != nil {
 		return internal(stage, err)
+	}
+	if c.cgroups != nil {
+		if err := c.cgroups.split(p.pid); err != nil {
+			return internal("make the container's cgroups", err)
+		}
 	}
 	return nil
 }

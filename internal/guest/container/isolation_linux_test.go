@@ -142,7 +142,7 @@ func trySystemCalls(t *testing.T, c *Container, user string, calls []systemCall)
 	c.programs <- p
 	<-p.started
 	mustDo(t, p.err)
-	child := newChild(c, p, l.stdio)
+	child := newChild(c, p, l.stdio, nil)
 	p.wait()
 	child.Wait()
 	for i, s := range calls {
@@ -224,13 +224,13 @@ func TestDevices(t *testing.T) {
 func TestCgroup(t *testing.T) {
 	cgroup := newCgroup(t)
 	c := newContainer(t, Config{Cgroup: cgroup})
-	// A process is born in the cgroup, which is the root of all that it sees.
-	if got := sh(t, c, "grep ^0: /proc/self/cgroup; grep ^0: /proc/1/cgroup"); got != "0::/\n0::/" {
+	// A process is born below the cgroup, which is the root of all that it sees.
+	if got := sh(t, c, "grep ^0: /proc/self/cgroup; grep ^0: /proc/1/cgroup"); got != "0::/all\n0::/all" {
 		t.Errorf("got %q", got)
 	}
 	child, err := c.Spawn(Process{Args: []string{"cat"}, Stdin: true})
 	mustDo(t, err)
-	procs, err := os.ReadFile(cgroup + "/cgroup.procs")
+	procs, err := os.ReadFile(cgroup + "/all/cgroup.procs")
 	mustDo(t, err)
 	if !slices.Contains(strings.Fields(string(procs)), strconv.Itoa(child.agentPID)) {
 		t.Errorf("%d is not in %q", child.agentPID, procs)
@@ -257,7 +257,7 @@ func TestAgentIsOutOfReach(t *testing.T) {
 	c.programs <- p
 	<-p.started
 	mustDo(t, p.err)
-	child := newChild(c, p, l.stdio)
+	child := newChild(c, p, l.stdio, nil)
 
 	pid := sh(t, c, `cd /proc; for p in [0-9]*; do grep -q "NSpid.*"$'\t'$p $p/status && echo $p; done | sort -n | head -2 | tail -1`)
 	for _, pid := range []string{"1", pid} {

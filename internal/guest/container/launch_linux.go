@@ -25,7 +25,8 @@ func (l *launch) launch(c *Container) (*Child, error) {
 	if p.err != nil {
 		return nil, startError(p.err)
 	}
-	child := newChild(c, p, l.stdio)
+	child := newChild(c, p, l.stdio, l.cgroup)
+	l.cgroup = nil // the child's now
 	p.wait()
 	if stage, err := p.failed(); err != nil {
 		<-child.done
@@ -114,8 +115,10 @@ func (l *launch) program(c *Container) (*program, error) {
 		return nil, badString("command", err)
 	}
 	cgroup := -1
-	if c.cgroup != nil {
-		cgroup = int(c.cgroup.Fd())
+	if l.cgroup != nil {
+		cgroup = int(l.cgroup.dir.Fd())
+	} else if c.cgroups != nil {
+		cgroup = int(c.cgroups.leaf.Fd())
 	}
 
 	p := newProgram(cgroup)

@@ -29,6 +29,8 @@ type Process struct {
 	// Stdin gives the process a pipe to read from; without, it reads from
 	// /dev/null. A terminal is readable either way.
 	Stdin bool
+	// Limits bound it and all that it starts.
+	Limits Limits
 }
 
 // Spawn starts a process, and returns when execve has succeeded.
@@ -78,6 +80,7 @@ type launch struct {
 	dir       *os.File
 	who       identity
 	stdio     *stdio
+	cgroup    *limited // nil without limits
 }
 
 // prepare looks up, in the container, all that a process needs.
@@ -99,12 +102,19 @@ func (c *Container) prepare(process Process) (*launch, error) {
 		l.dir.Close()
 		return nil, err
 	}
+	if l.cgroup, err = c.cgroups.limit(process.Limits); err != nil {
+		l.close()
+		return nil, err
+	}
 	return l, nil
 }
 
 func (l *launch) close() {
 	l.dir.Close()
 	l.stdio.close()
+	if l.cgroup != nil {
+		l.cgroup.release()
+	}
 }
 
 // lookupUser resolves a user by the container's own files.

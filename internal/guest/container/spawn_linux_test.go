@@ -358,3 +358,36 @@ func TestOrphansAreReaped(t *testing.T) {
 	collect(t, parent)
 	sh(t, c, "while [ -d /proc/"+pid+" ]; do :; done")
 }
+
+func TestUsage(t *testing.T) {
+	c := newContainer(t, Config{})
+	child, err := c.Spawn(Process{Args: []string{"sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"}})
+	mustDo(t, err)
+	collect(t, child)
+	if u := child.Usage(); u.UserTime <= 0 || u.MaxMemory < 64<<10 {
+		t.Errorf("got %+v", u)
+	}
+}
+
+// TestEndGroup: what a command has left in its process group ends with it, if that
+// is wanted.
+func TestEndGroup(t *testing.T) {
+	c := newContainer(t, Config{})
+	const script = "sleep 1000 & echo started; read line"
+	child, err := c.Spawn(Process{Args: []string{"sh", "-c", script}, Stdin: true})
+	mustDo(t, err)
+	child.EndGroup()
+	child.Stdin.Close()
+	// It ends when nobody holds the output open any more.
+	if r := collect(t, child); r.stdout != "started\n" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestLimitsNeedCgroup(t *testing.T) {
+	c := newContainer(t, Config{})
+	_, err := c.Spawn(Process{Args: []string{"true"}, Limits: Limits{PIDs: 5}})
+	if !errors.Is(err, protocol.KindUnsupported) {
+		t.Errorf("got %v", err)
+	}
+}

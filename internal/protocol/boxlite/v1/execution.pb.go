@@ -33,7 +33,12 @@ type Process struct {
 	User string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
 	Tty  bool   `protobuf:"varint,5,opt,name=tty,proto3" json:"tty,omitempty"`
 	// Of the terminal; 0 means 24 × 80.
-	Size          *TerminalSize `protobuf:"bytes,6,opt,name=size,proto3" json:"size,omitempty"`
+	Size *TerminalSize `protobuf:"bytes,6,opt,name=size,proto3" json:"size,omitempty"`
+	// How long it may run before its process group gets SIGTERM, and 2 seconds
+	// later SIGKILL; 0 means for ever.
+	TimeoutMillis uint64 `protobuf:"varint,7,opt,name=timeout_millis,json=timeoutMillis,proto3" json:"timeout_millis,omitempty"`
+	// What it may use, with all processes that it starts.
+	Limits        *Limits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -110,6 +115,83 @@ func (x *Process) GetSize() *TerminalSize {
 	return nil
 }
 
+func (x *Process) GetTimeoutMillis() uint64 {
+	if x != nil {
+		return x.TimeoutMillis
+	}
+	return 0
+}
+
+func (x *Process) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Limits of a command. 0 means those of the box.
+type Limits struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	MemoryBytes uint64                 `protobuf:"varint,1,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// Thousandths of a CPU.
+	CpuMillis uint32 `protobuf:"varint,2,opt,name=cpu_millis,json=cpuMillis,proto3" json:"cpu_millis,omitempty"`
+	// Processes and threads.
+	Pids          uint32 `protobuf:"varint,3,opt,name=pids,proto3" json:"pids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_boxlite_v1_execution_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_execution_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Limits) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Limits) GetCpuMillis() uint32 {
+	if x != nil {
+		return x.CpuMillis
+	}
+	return 0
+}
+
+func (x *Limits) GetPids() uint32 {
+	if x != nil {
+		return x.Pids
+	}
+	return 0
+}
+
 type TerminalSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rows          uint32                 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
@@ -120,7 +202,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[1]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -132,7 +214,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[1]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -145,7 +227,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{1}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *TerminalSize) GetRows() uint32 {
@@ -168,14 +250,16 @@ type StartRequest struct {
 	Id      string   `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Process *Process `protobuf:"bytes,2,opt,name=process,proto3" json:"process,omitempty"`
 	// Without it the command reads from /dev/null.
-	Stdin         bool `protobuf:"varint,3,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	Stdin bool `protobuf:"varint,3,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	// Of BoxLite itself: not in List.
+	Internal      bool `protobuf:"varint,4,opt,name=internal,proto3" json:"internal,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartRequest) Reset() {
 	*x = StartRequest{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[2]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -187,7 +271,7 @@ func (x *StartRequest) String() string {
 func (*StartRequest) ProtoMessage() {}
 
 func (x *StartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[2]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -200,7 +284,7 @@ func (x *StartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartRequest.ProtoReflect.Descriptor instead.
 func (*StartRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{2}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StartRequest) GetId() string {
@@ -224,6 +308,13 @@ func (x *StartRequest) GetStdin() bool {
 	return false
 }
 
+func (x *StartRequest) GetInternal() bool {
+	if x != nil {
+		return x.Internal
+	}
+	return false
+}
+
 type StartResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -235,7 +326,7 @@ type StartResponse struct {
 
 func (x *StartResponse) Reset() {
 	*x = StartResponse{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[3]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -247,7 +338,7 @@ func (x *StartResponse) String() string {
 func (*StartResponse) ProtoMessage() {}
 
 func (x *StartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[3]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -260,7 +351,7 @@ func (x *StartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartResponse.ProtoReflect.Descriptor instead.
 func (*StartResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{3}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StartResponse) GetId() string {
@@ -293,7 +384,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[4]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +396,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[4]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +409,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{4}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AttachRequest) GetKind() isAttachRequest_Kind {
@@ -416,7 +507,7 @@ type AttachOpen struct {
 	//	*AttachOpen_Start
 	Target isAttachOpen_Target `protobuf_oneof:"target"`
 	// Where in each stream to begin, in bytes. What is older than what is kept
-	// is skipped; Output.offset tells.
+	// is skipped; Output.offset tells. Beyond the end means at the end.
 	StdoutOffset  uint64 `protobuf:"varint,3,opt,name=stdout_offset,json=stdoutOffset,proto3" json:"stdout_offset,omitempty"`
 	StderrOffset  uint64 `protobuf:"varint,4,opt,name=stderr_offset,json=stderrOffset,proto3" json:"stderr_offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -425,7 +516,7 @@ type AttachOpen struct {
 
 func (x *AttachOpen) Reset() {
 	*x = AttachOpen{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[5]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +528,7 @@ func (x *AttachOpen) String() string {
 func (*AttachOpen) ProtoMessage() {}
 
 func (x *AttachOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[5]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +541,7 @@ func (x *AttachOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachOpen.ProtoReflect.Descriptor instead.
 func (*AttachOpen) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{5}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AttachOpen) GetTarget() isAttachOpen_Target {
@@ -523,7 +614,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[6]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +626,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[6]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +639,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{6}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AttachResponse) GetKind() isAttachResponse_Kind {
@@ -633,7 +724,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[7]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -645,7 +736,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[7]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -658,7 +749,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{7}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Output) GetData() []byte {
@@ -683,14 +774,17 @@ type ExitStatus struct {
 	Signal uint32 `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
 	// The guest had no memory left, so its kernel killed the command, or a process
 	// without which the command ended.
-	OutOfMemory   bool `protobuf:"varint,3,opt,name=out_of_memory,json=outOfMemory,proto3" json:"out_of_memory,omitempty"`
+	OutOfMemory bool `protobuf:"varint,3,opt,name=out_of_memory,json=outOfMemory,proto3" json:"out_of_memory,omitempty"`
+	// It was ended because it ran longer than it may.
+	TimedOut      bool   `protobuf:"varint,4,opt,name=timed_out,json=timedOut,proto3" json:"timed_out,omitempty"`
+	Usage         *Usage `protobuf:"bytes,5,opt,name=usage,proto3" json:"usage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ExitStatus) Reset() {
 	*x = ExitStatus{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[8]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +796,7 @@ func (x *ExitStatus) String() string {
 func (*ExitStatus) ProtoMessage() {}
 
 func (x *ExitStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[8]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +809,7 @@ func (x *ExitStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitStatus.ProtoReflect.Descriptor instead.
 func (*ExitStatus) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{8}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExitStatus) GetCode() uint32 {
@@ -739,6 +833,326 @@ func (x *ExitStatus) GetOutOfMemory() bool {
 	return false
 }
 
+func (x *ExitStatus) GetTimedOut() bool {
+	if x != nil {
+		return x.TimedOut
+	}
+	return false
+}
+
+func (x *ExitStatus) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+// Usage is what a command has used, with the processes that it has waited for.
+type Usage struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	UserNanos   uint64                 `protobuf:"varint,1,opt,name=user_nanos,json=userNanos,proto3" json:"user_nanos,omitempty"`
+	SystemNanos uint64                 `protobuf:"varint,2,opt,name=system_nanos,json=systemNanos,proto3" json:"system_nanos,omitempty"`
+	// The most memory that one of its processes had at a time; with limits, that all
+	// of them had.
+	MaxMemoryBytes uint64 `protobuf:"varint,3,opt,name=max_memory_bytes,json=maxMemoryBytes,proto3" json:"max_memory_bytes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_boxlite_v1_execution_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_execution_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Usage) GetUserNanos() uint64 {
+	if x != nil {
+		return x.UserNanos
+	}
+	return 0
+}
+
+func (x *Usage) GetSystemNanos() uint64 {
+	if x != nil {
+		return x.SystemNanos
+	}
+	return 0
+}
+
+func (x *Usage) GetMaxMemoryBytes() uint64 {
+	if x != nil {
+		return x.MaxMemoryBytes
+	}
+	return 0
+}
+
+type ListRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRequest) Reset() {
+	*x = ListRequest{}
+	mi := &file_boxlite_v1_execution_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRequest) ProtoMessage() {}
+
+func (x *ListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_execution_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
+func (*ListRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{11}
+}
+
+type ListResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Executions    []*ExecutionInfo       `protobuf:"bytes,1,rep,name=executions,proto3" json:"executions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListResponse) Reset() {
+	*x = ListResponse{}
+	mi := &file_boxlite_v1_execution_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListResponse) ProtoMessage() {}
+
+func (x *ListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_execution_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
+func (*ListResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListResponse) GetExecutions() []*ExecutionInfo {
+	if x != nil {
+		return x.Executions
+	}
+	return nil
+}
+
+type ExecutionInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// As seen in the container.
+	Pid  uint32   `protobuf:"varint,2,opt,name=pid,proto3" json:"pid,omitempty"`
+	Args []string `protobuf:"bytes,3,rep,name=args,proto3" json:"args,omitempty"`
+	// As asked for; empty is the container's.
+	User string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
+	Tty  bool   `protobuf:"varint,5,opt,name=tty,proto3" json:"tty,omitempty"`
+	// Whether its standard input can be written.
+	Stdin        bool  `protobuf:"varint,6,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	StartedNanos int64 `protobuf:"varint,7,opt,name=started_nanos,json=startedNanos,proto3" json:"started_nanos,omitempty"`
+	// How and when it ended; absent while it runs.
+	Exited     *ExitStatus `protobuf:"bytes,8,opt,name=exited,proto3" json:"exited,omitempty"`
+	EndedNanos int64       `protobuf:"varint,9,opt,name=ended_nanos,json=endedNanos,proto3" json:"ended_nanos,omitempty"`
+	// What it has written to each stream.
+	StdoutBytes uint64 `protobuf:"varint,10,opt,name=stdout_bytes,json=stdoutBytes,proto3" json:"stdout_bytes,omitempty"`
+	StderrBytes uint64 `protobuf:"varint,11,opt,name=stderr_bytes,json=stderrBytes,proto3" json:"stderr_bytes,omitempty"`
+	// How many are attached to it.
+	Attached uint32 `protobuf:"varint,12,opt,name=attached,proto3" json:"attached,omitempty"`
+	// While it runs: the processes in its session, what they use.
+	Processes     uint32 `protobuf:"varint,13,opt,name=processes,proto3" json:"processes,omitempty"`
+	MemoryBytes   uint64 `protobuf:"varint,14,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	CpuNanos      uint64 `protobuf:"varint,15,opt,name=cpu_nanos,json=cpuNanos,proto3" json:"cpu_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecutionInfo) Reset() {
+	*x = ExecutionInfo{}
+	mi := &file_boxlite_v1_execution_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecutionInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecutionInfo) ProtoMessage() {}
+
+func (x *ExecutionInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_execution_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecutionInfo.ProtoReflect.Descriptor instead.
+func (*ExecutionInfo) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ExecutionInfo) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ExecutionInfo) GetPid() uint32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
+func (x *ExecutionInfo) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ExecutionInfo) GetTty() bool {
+	if x != nil {
+		return x.Tty
+	}
+	return false
+}
+
+func (x *ExecutionInfo) GetStdin() bool {
+	if x != nil {
+		return x.Stdin
+	}
+	return false
+}
+
+func (x *ExecutionInfo) GetStartedNanos() int64 {
+	if x != nil {
+		return x.StartedNanos
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetExited() *ExitStatus {
+	if x != nil {
+		return x.Exited
+	}
+	return nil
+}
+
+func (x *ExecutionInfo) GetEndedNanos() int64 {
+	if x != nil {
+		return x.EndedNanos
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetStdoutBytes() uint64 {
+	if x != nil {
+		return x.StdoutBytes
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetStderrBytes() uint64 {
+	if x != nil {
+		return x.StderrBytes
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetAttached() uint32 {
+	if x != nil {
+		return x.Attached
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetProcesses() uint32 {
+	if x != nil {
+		return x.Processes
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *ExecutionInfo) GetCpuNanos() uint64 {
+	if x != nil {
+		return x.CpuNanos
+	}
+	return 0
+}
+
 type WaitRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -748,7 +1162,7 @@ type WaitRequest struct {
 
 func (x *WaitRequest) Reset() {
 	*x = WaitRequest{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[9]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +1174,7 @@ func (x *WaitRequest) String() string {
 func (*WaitRequest) ProtoMessage() {}
 
 func (x *WaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[9]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +1187,7 @@ func (x *WaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitRequest.ProtoReflect.Descriptor instead.
 func (*WaitRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{9}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WaitRequest) GetId() string {
@@ -792,7 +1206,7 @@ type WaitResponse struct {
 
 func (x *WaitResponse) Reset() {
 	*x = WaitResponse{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[10]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +1218,7 @@ func (x *WaitResponse) String() string {
 func (*WaitResponse) ProtoMessage() {}
 
 func (x *WaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[10]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +1231,7 @@ func (x *WaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitResponse.ProtoReflect.Descriptor instead.
 func (*WaitResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{10}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WaitResponse) GetStatus() *ExitStatus {
@@ -840,7 +1254,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[11]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1266,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[11]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1279,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{11}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SignalRequest) GetId() string {
@@ -897,7 +1311,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[12]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1323,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[12]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1336,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{12}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{17}
 }
 
 type ResizeRequest struct {
@@ -935,7 +1349,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[13]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1361,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[13]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1374,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{13}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResizeRequest) GetId() string {
@@ -985,7 +1399,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_boxlite_v1_execution_proto_msgTypes[14]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1411,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_execution_proto_msgTypes[14]
+	mi := &file_boxlite_v1_execution_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1424,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{14}
+	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{19}
 }
 
 var File_boxlite_v1_execution_proto protoreflect.FileDescriptor
@@ -1018,21 +1432,29 @@ var File_boxlite_v1_execution_proto protoreflect.FileDescriptor
 const file_boxlite_v1_execution_proto_rawDesc = "" +
 	"\n" +
 	"\x1aboxlite/v1/execution.proto\x12\n" +
-	"boxlite.v1\"\x95\x01\n" +
+	"boxlite.v1\"\xe8\x01\n" +
 	"\aProcess\x12\x12\n" +
 	"\x04args\x18\x01 \x03(\tR\x04args\x12\x10\n" +
 	"\x03env\x18\x02 \x03(\tR\x03env\x12\x10\n" +
 	"\x03dir\x18\x03 \x01(\tR\x03dir\x12\x12\n" +
 	"\x04user\x18\x04 \x01(\tR\x04user\x12\x10\n" +
 	"\x03tty\x18\x05 \x01(\bR\x03tty\x12,\n" +
-	"\x04size\x18\x06 \x01(\v2\x18.boxlite.v1.TerminalSizeR\x04size\"6\n" +
+	"\x04size\x18\x06 \x01(\v2\x18.boxlite.v1.TerminalSizeR\x04size\x12%\n" +
+	"\x0etimeout_millis\x18\a \x01(\x04R\rtimeoutMillis\x12*\n" +
+	"\x06limits\x18\b \x01(\v2\x12.boxlite.v1.LimitsR\x06limits\"^\n" +
+	"\x06Limits\x12!\n" +
+	"\fmemory_bytes\x18\x01 \x01(\x04R\vmemoryBytes\x12\x1d\n" +
+	"\n" +
+	"cpu_millis\x18\x02 \x01(\rR\tcpuMillis\x12\x12\n" +
+	"\x04pids\x18\x03 \x01(\rR\x04pids\"6\n" +
 	"\fTerminalSize\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\rR\x04rows\x12\x12\n" +
-	"\x04cols\x18\x02 \x01(\rR\x04cols\"c\n" +
+	"\x04cols\x18\x02 \x01(\rR\x04cols\"\x7f\n" +
 	"\fStartRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\aprocess\x18\x02 \x01(\v2\x13.boxlite.v1.ProcessR\aprocess\x12\x14\n" +
-	"\x05stdin\x18\x03 \x01(\bR\x05stdin\"1\n" +
+	"\x05stdin\x18\x03 \x01(\bR\x05stdin\x12\x1a\n" +
+	"\binternal\x18\x04 \x01(\bR\binternal\"1\n" +
 	"\rStartResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\rR\x03pid\"\xce\x01\n" +
@@ -1059,12 +1481,42 @@ const file_boxlite_v1_execution_proto_rawDesc = "" +
 	"\x04kind\"4\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12\x16\n" +
-	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\\\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\"\xa2\x01\n" +
 	"\n" +
 	"ExitStatus\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\rR\x06signal\x12\"\n" +
-	"\rout_of_memory\x18\x03 \x01(\bR\voutOfMemory\"\x1d\n" +
+	"\rout_of_memory\x18\x03 \x01(\bR\voutOfMemory\x12\x1b\n" +
+	"\ttimed_out\x18\x04 \x01(\bR\btimedOut\x12'\n" +
+	"\x05usage\x18\x05 \x01(\v2\x11.boxlite.v1.UsageR\x05usage\"s\n" +
+	"\x05Usage\x12\x1d\n" +
+	"\n" +
+	"user_nanos\x18\x01 \x01(\x04R\tuserNanos\x12!\n" +
+	"\fsystem_nanos\x18\x02 \x01(\x04R\vsystemNanos\x12(\n" +
+	"\x10max_memory_bytes\x18\x03 \x01(\x04R\x0emaxMemoryBytes\"\r\n" +
+	"\vListRequest\"I\n" +
+	"\fListResponse\x129\n" +
+	"\n" +
+	"executions\x18\x01 \x03(\v2\x19.boxlite.v1.ExecutionInfoR\n" +
+	"executions\"\xb7\x03\n" +
+	"\rExecutionInfo\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
+	"\x03pid\x18\x02 \x01(\rR\x03pid\x12\x12\n" +
+	"\x04args\x18\x03 \x03(\tR\x04args\x12\x12\n" +
+	"\x04user\x18\x04 \x01(\tR\x04user\x12\x10\n" +
+	"\x03tty\x18\x05 \x01(\bR\x03tty\x12\x14\n" +
+	"\x05stdin\x18\x06 \x01(\bR\x05stdin\x12#\n" +
+	"\rstarted_nanos\x18\a \x01(\x03R\fstartedNanos\x12.\n" +
+	"\x06exited\x18\b \x01(\v2\x16.boxlite.v1.ExitStatusR\x06exited\x12\x1f\n" +
+	"\vended_nanos\x18\t \x01(\x03R\n" +
+	"endedNanos\x12!\n" +
+	"\fstdout_bytes\x18\n" +
+	" \x01(\x04R\vstdoutBytes\x12!\n" +
+	"\fstderr_bytes\x18\v \x01(\x04R\vstderrBytes\x12\x1a\n" +
+	"\battached\x18\f \x01(\rR\battached\x12\x1c\n" +
+	"\tprocesses\x18\r \x01(\rR\tprocesses\x12!\n" +
+	"\fmemory_bytes\x18\x0e \x01(\x04R\vmemoryBytes\x12\x1b\n" +
+	"\tcpu_nanos\x18\x0f \x01(\x04R\bcpuNanos\"\x1d\n" +
 	"\vWaitRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\">\n" +
 	"\fWaitResponse\x12.\n" +
@@ -1077,13 +1529,14 @@ const file_boxlite_v1_execution_proto_rawDesc = "" +
 	"\rResizeRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12,\n" +
 	"\x04size\x18\x02 \x01(\v2\x18.boxlite.v1.TerminalSizeR\x04size\"\x10\n" +
-	"\x0eResizeResponse2\xcb\x02\n" +
+	"\x0eResizeResponse2\x86\x03\n" +
 	"\tExecution\x12<\n" +
 	"\x05Start\x12\x18.boxlite.v1.StartRequest\x1a\x19.boxlite.v1.StartResponse\x12C\n" +
 	"\x06Attach\x12\x19.boxlite.v1.AttachRequest\x1a\x1a.boxlite.v1.AttachResponse(\x010\x01\x129\n" +
 	"\x04Wait\x12\x17.boxlite.v1.WaitRequest\x1a\x18.boxlite.v1.WaitResponse\x12?\n" +
 	"\x06Signal\x12\x19.boxlite.v1.SignalRequest\x1a\x1a.boxlite.v1.SignalResponse\x12?\n" +
-	"\x06Resize\x12\x19.boxlite.v1.ResizeRequest\x1a\x1a.boxlite.v1.ResizeResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
+	"\x06Resize\x12\x19.boxlite.v1.ResizeRequest\x1a\x1a.boxlite.v1.ResizeResponse\x129\n" +
+	"\x04List\x12\x17.boxlite.v1.ListRequest\x1a\x18.boxlite.v1.ListResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
 
 var (
 	file_boxlite_v1_execution_proto_rawDescOnce sync.Once
@@ -1097,51 +1550,62 @@ func file_boxlite_v1_execution_proto_rawDescGZIP() []byte {
 	return file_boxlite_v1_execution_proto_rawDescData
 }
 
-var file_boxlite_v1_execution_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_boxlite_v1_execution_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_boxlite_v1_execution_proto_goTypes = []any{
 	(*Process)(nil),        // 0: boxlite.v1.Process
-	(*TerminalSize)(nil),   // 1: boxlite.v1.TerminalSize
-	(*StartRequest)(nil),   // 2: boxlite.v1.StartRequest
-	(*StartResponse)(nil),  // 3: boxlite.v1.StartResponse
-	(*AttachRequest)(nil),  // 4: boxlite.v1.AttachRequest
-	(*AttachOpen)(nil),     // 5: boxlite.v1.AttachOpen
-	(*AttachResponse)(nil), // 6: boxlite.v1.AttachResponse
-	(*Output)(nil),         // 7: boxlite.v1.Output
-	(*ExitStatus)(nil),     // 8: boxlite.v1.ExitStatus
-	(*WaitRequest)(nil),    // 9: boxlite.v1.WaitRequest
-	(*WaitResponse)(nil),   // 10: boxlite.v1.WaitResponse
-	(*SignalRequest)(nil),  // 11: boxlite.v1.SignalRequest
-	(*SignalResponse)(nil), // 12: boxlite.v1.SignalResponse
-	(*ResizeRequest)(nil),  // 13: boxlite.v1.ResizeRequest
-	(*ResizeResponse)(nil), // 14: boxlite.v1.ResizeResponse
+	(*Limits)(nil),         // 1: boxlite.v1.Limits
+	(*TerminalSize)(nil),   // 2: boxlite.v1.TerminalSize
+	(*StartRequest)(nil),   // 3: boxlite.v1.StartRequest
+	(*StartResponse)(nil),  // 4: boxlite.v1.StartResponse
+	(*AttachRequest)(nil),  // 5: boxlite.v1.AttachRequest
+	(*AttachOpen)(nil),     // 6: boxlite.v1.AttachOpen
+	(*AttachResponse)(nil), // 7: boxlite.v1.AttachResponse
+	(*Output)(nil),         // 8: boxlite.v1.Output
+	(*ExitStatus)(nil),     // 9: boxlite.v1.ExitStatus
+	(*Usage)(nil),          // 10: boxlite.v1.Usage
+	(*ListRequest)(nil),    // 11: boxlite.v1.ListRequest
+	(*ListResponse)(nil),   // 12: boxlite.v1.ListResponse
+	(*ExecutionInfo)(nil),  // 13: boxlite.v1.ExecutionInfo
+	(*WaitRequest)(nil),    // 14: boxlite.v1.WaitRequest
+	(*WaitResponse)(nil),   // 15: boxlite.v1.WaitResponse
+	(*SignalRequest)(nil),  // 16: boxlite.v1.SignalRequest
+	(*SignalResponse)(nil), // 17: boxlite.v1.SignalResponse
+	(*ResizeRequest)(nil),  // 18: boxlite.v1.ResizeRequest
+	(*ResizeResponse)(nil), // 19: boxlite.v1.ResizeResponse
 }
 var file_boxlite_v1_execution_proto_depIdxs = []int32{
-	1,  // 0: boxlite.v1.Process.size:type_name -> boxlite.v1.TerminalSize
-	0,  // 1: boxlite.v1.StartRequest.process:type_name -> boxlite.v1.Process
-	5,  // 2: boxlite.v1.AttachRequest.open:type_name -> boxlite.v1.AttachOpen
-	1,  // 3: boxlite.v1.AttachRequest.resize:type_name -> boxlite.v1.TerminalSize
-	2,  // 4: boxlite.v1.AttachOpen.start:type_name -> boxlite.v1.StartRequest
-	3,  // 5: boxlite.v1.AttachResponse.started:type_name -> boxlite.v1.StartResponse
-	7,  // 6: boxlite.v1.AttachResponse.stdout:type_name -> boxlite.v1.Output
-	7,  // 7: boxlite.v1.AttachResponse.stderr:type_name -> boxlite.v1.Output
-	8,  // 8: boxlite.v1.AttachResponse.exited:type_name -> boxlite.v1.ExitStatus
-	8,  // 9: boxlite.v1.WaitResponse.status:type_name -> boxlite.v1.ExitStatus
-	1,  // 10: boxlite.v1.ResizeRequest.size:type_name -> boxlite.v1.TerminalSize
-	2,  // 11: boxlite.v1.Execution.Start:input_type -> boxlite.v1.StartRequest
-	4,  // 12: boxlite.v1.Execution.Attach:input_type -> boxlite.v1.AttachRequest
-	9,  // 13: boxlite.v1.Execution.Wait:input_type -> boxlite.v1.WaitRequest
-	11, // 14: boxlite.v1.Execution.Signal:input_type -> boxlite.v1.SignalRequest
-	13, // 15: boxlite.v1.Execution.Resize:input_type -> boxlite.v1.ResizeRequest
-	3,  // 16: boxlite.v1.Execution.Start:output_type -> boxlite.v1.StartResponse
-	6,  // 17: boxlite.v1.Execution.Attach:output_type -> boxlite.v1.AttachResponse
-	10, // 18: boxlite.v1.Execution.Wait:output_type -> boxlite.v1.WaitResponse
-	12, // 19: boxlite.v1.Execution.Signal:output_type -> boxlite.v1.SignalResponse
-	14, // 20: boxlite.v1.Execution.Resize:output_type -> boxlite.v1.ResizeResponse
-	16, // [16:21] is the sub-list for method output_type
-	11, // [11:16] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	2,  // 0: boxlite.v1.Process.size:type_name -> boxlite.v1.TerminalSize
+	1,  // 1: boxlite.v1.Process.limits:type_name -> boxlite.v1.Limits
+	0,  // 2: boxlite.v1.StartRequest.process:type_name -> boxlite.v1.Process
+	6,  // 3: boxlite.v1.AttachRequest.open:type_name -> boxlite.v1.AttachOpen
+	2,  // 4: boxlite.v1.AttachRequest.resize:type_name -> boxlite.v1.TerminalSize
+	3,  // 5: boxlite.v1.AttachOpen.start:type_name -> boxlite.v1.StartRequest
+	4,  // 6: boxlite.v1.AttachResponse.started:type_name -> boxlite.v1.StartResponse
+	8,  // 7: boxlite.v1.AttachResponse.stdout:type_name -> boxlite.v1.Output
+	8,  // 8: boxlite.v1.AttachResponse.stderr:type_name -> boxlite.v1.Output
+	9,  // 9: boxlite.v1.AttachResponse.exited:type_name -> boxlite.v1.ExitStatus
+	10, // 10: boxlite.v1.ExitStatus.usage:type_name -> boxlite.v1.Usage
+	13, // 11: boxlite.v1.ListResponse.executions:type_name -> boxlite.v1.ExecutionInfo
+	9,  // 12: boxlite.v1.ExecutionInfo.exited:type_name -> boxlite.v1.ExitStatus
+	9,  // 13: boxlite.v1.WaitResponse.status:type_name -> boxlite.v1.ExitStatus
+	2,  // 14: boxlite.v1.ResizeRequest.size:type_name -> boxlite.v1.TerminalSize
+	3,  // 15: boxlite.v1.Execution.Start:input_type -> boxlite.v1.StartRequest
+	5,  // 16: boxlite.v1.Execution.Attach:input_type -> boxlite.v1.AttachRequest
+	14, // 17: boxlite.v1.Execution.Wait:input_type -> boxlite.v1.WaitRequest
+	16, // 18: boxlite.v1.Execution.Signal:input_type -> boxlite.v1.SignalRequest
+	18, // 19: boxlite.v1.Execution.Resize:input_type -> boxlite.v1.ResizeRequest
+	11, // 20: boxlite.v1.Execution.List:input_type -> boxlite.v1.ListRequest
+	4,  // 21: boxlite.v1.Execution.Start:output_type -> boxlite.v1.StartResponse
+	7,  // 22: boxlite.v1.Execution.Attach:output_type -> boxlite.v1.AttachResponse
+	15, // 23: boxlite.v1.Execution.Wait:output_type -> boxlite.v1.WaitResponse
+	17, // 24: boxlite.v1.Execution.Signal:output_type -> boxlite.v1.SignalResponse
+	19, // 25: boxlite.v1.Execution.Resize:output_type -> boxlite.v1.ResizeResponse
+	12, // 26: boxlite.v1.Execution.List:output_type -> boxlite.v1.ListResponse
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_boxlite_v1_execution_proto_init() }
@@ -1149,18 +1613,18 @@ func file_boxlite_v1_execution_proto_init() {
 	if File_boxlite_v1_execution_proto != nil {
 		return
 	}
-	file_boxlite_v1_execution_proto_msgTypes[4].OneofWrappers = []any{
+	file_boxlite_v1_execution_proto_msgTypes[5].OneofWrappers = []any{
 		(*AttachRequest_Open)(nil),
 		(*AttachRequest_Stdin)(nil),
 		(*AttachRequest_StdinClose)(nil),
 		(*AttachRequest_Resize)(nil),
 		(*AttachRequest_Signal)(nil),
 	}
-	file_boxlite_v1_execution_proto_msgTypes[5].OneofWrappers = []any{
+	file_boxlite_v1_execution_proto_msgTypes[6].OneofWrappers = []any{
 		(*AttachOpen_Id)(nil),
 		(*AttachOpen_Start)(nil),
 	}
-	file_boxlite_v1_execution_proto_msgTypes[6].OneofWrappers = []any{
+	file_boxlite_v1_execution_proto_msgTypes[7].OneofWrappers = []any{
 		(*AttachResponse_Started)(nil),
 		(*AttachResponse_Stdout)(nil),
 		(*AttachResponse_Stderr)(nil),
@@ -1172,7 +1636,7 @@ func file_boxlite_v1_execution_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_execution_proto_rawDesc), len(file_boxlite_v1_execution_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

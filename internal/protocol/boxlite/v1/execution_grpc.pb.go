@@ -24,6 +24,7 @@ const (
 	Execution_Wait_FullMethodName   = "/boxlite.v1.Execution/Wait"
 	Execution_Signal_FullMethodName = "/boxlite.v1.Execution/Signal"
 	Execution_Resize_FullMethodName = "/boxlite.v1.Execution/Resize"
+	Execution_List_FullMethodName   = "/boxlite.v1.Execution/List"
 )
 
 // ExecutionClient is the client API for Execution service.
@@ -40,6 +41,9 @@ type ExecutionClient interface {
 	Wait(ctx context.Context, in *WaitRequest, opts ...grpc.CallOption) (*WaitResponse, error)
 	Signal(ctx context.Context, in *SignalRequest, opts ...grpc.CallOption) (*SignalResponse, error)
 	Resize(ctx context.Context, in *ResizeRequest, opts ...grpc.CallOption) (*ResizeResponse, error)
+	// List tells of the commands that run, and of the latest that have ended, in
+	// the order they started.
+	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
 }
 
 type executionClient struct {
@@ -103,6 +107,16 @@ func (c *executionClient) Resize(ctx context.Context, in *ResizeRequest, opts ..
 	return out, nil
 }
 
+func (c *executionClient) List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListResponse)
+	err := c.cc.Invoke(ctx, Execution_List_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ExecutionServer is the server API for Execution service.
 // All implementations must embed UnimplementedExecutionServer
 // for forward compatibility.
@@ -117,6 +131,9 @@ type ExecutionServer interface {
 	Wait(context.Context, *WaitRequest) (*WaitResponse, error)
 	Signal(context.Context, *SignalRequest) (*SignalResponse, error)
 	Resize(context.Context, *ResizeRequest) (*ResizeResponse, error)
+	// List tells of the commands that run, and of the latest that have ended, in
+	// the order they started.
+	List(context.Context, *ListRequest) (*ListResponse, error)
 	mustEmbedUnimplementedExecutionServer()
 }
 
@@ -141,6 +158,9 @@ func (UnimplementedExecutionServer) Signal(context.Context, *SignalRequest) (*Si
 }
 func (UnimplementedExecutionServer) Resize(context.Context, *ResizeRequest) (*ResizeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Resize not implemented")
+}
+func (UnimplementedExecutionServer) List(context.Context, *ListRequest) (*ListResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method List not implemented")
 }
 func (UnimplementedExecutionServer) mustEmbedUnimplementedExecutionServer() {}
 func (UnimplementedExecutionServer) testEmbeddedByValue()                   {}
@@ -242,6 +262,24 @@ func _Execution_Resize_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Execution_List_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ExecutionServer).List(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Execution_List_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ExecutionServer).List(ctx, req.(*ListRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Execution_ServiceDesc is the grpc.ServiceDesc for Execution service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -264,6 +302,10 @@ var Execution_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Resize",
 			Handler:    _Execution_Resize_Handler,
+		},
+		{
+			MethodName: "List",
+			Handler:    _Execution_List_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -501,6 +501,78 @@ func (x *StopResponse) GetExit() *ExitRecord {
 	return nil
 }
 
+type DetachRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DetachRequest) Reset() {
+	*x = DetachRequest{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DetachRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DetachRequest) ProtoMessage() {}
+
+func (x *DetachRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DetachRequest.ProtoReflect.Descriptor instead.
+func (*DetachRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{11}
+}
+
+type DetachResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DetachResponse) Reset() {
+	*x = DetachResponse{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DetachResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DetachResponse) ProtoMessage() {}
+
+func (x *DetachResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DetachResponse.ProtoReflect.Descriptor instead.
+func (*DetachResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{12}
+}
+
 // ExitRecord says how a run ended; exit.json holds it.
 type ExitRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -516,7 +588,7 @@ type ExitRecord struct {
 
 func (x *ExitRecord) Reset() {
 	*x = ExitRecord{}
-	mi := &file_boxlite_v1_shim_proto_msgTypes[11]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +600,7 @@ func (x *ExitRecord) String() string {
 func (*ExitRecord) ProtoMessage() {}
 
 func (x *ExitRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_shim_proto_msgTypes[11]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +613,7 @@ func (x *ExitRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitRecord.ProtoReflect.Descriptor instead.
 func (*ExitRecord) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{11}
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExitRecord) GetReason() string {
@@ -598,20 +670,23 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\fgrace_millis\x18\x01 \x01(\rR\vgraceMillis\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\":\n" +
 	"\fStopResponse\x12*\n" +
-	"\x04exit\x18\x01 \x01(\v2\x16.boxlite.v1.ExitRecordR\x04exit\"\xa2\x01\n" +
+	"\x04exit\x18\x01 \x01(\v2\x16.boxlite.v1.ExitRecordR\x04exit\"\x0f\n" +
+	"\rDetachRequest\"\x10\n" +
+	"\x0eDetachResponse\"\xa2\x01\n" +
 	"\n" +
 	"ExitRecord\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12.\n" +
 	"\x06status\x18\x02 \x01(\v2\x16.boxlite.v1.ExitStatusR\x06status\x12-\n" +
 	"\x05error\x18\x03 \x01(\v2\x17.boxlite.v1.ErrorDetailR\x05error\x12\x1d\n" +
 	"\n" +
-	"unix_nanos\x18\x04 \x01(\x03R\tunixNanos2\xbf\x02\n" +
+	"unix_nanos\x18\x04 \x01(\x03R\tunixNanos2\x80\x03\n" +
 	"\x04Shim\x12<\n" +
 	"\x05Ready\x12\x18.boxlite.v1.ReadyRequest\x1a\x19.boxlite.v1.ReadyResponse\x12?\n" +
 	"\x06Status\x12\x19.boxlite.v1.StatusRequest\x1a\x1a.boxlite.v1.StatusResponse\x12<\n" +
 	"\x05Pause\x12\x18.boxlite.v1.PauseRequest\x1a\x19.boxlite.v1.PauseResponse\x12?\n" +
 	"\x06Resume\x12\x19.boxlite.v1.ResumeRequest\x1a\x1a.boxlite.v1.ResumeResponse\x129\n" +
-	"\x04Stop\x12\x17.boxlite.v1.StopRequest\x1a\x18.boxlite.v1.StopResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
+	"\x04Stop\x12\x17.boxlite.v1.StopRequest\x1a\x18.boxlite.v1.StopResponse\x12?\n" +
+	"\x06Detach\x12\x19.boxlite.v1.DetachRequest\x1a\x1a.boxlite.v1.DetachResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
 
 var (
 	file_boxlite_v1_shim_proto_rawDescOnce sync.Once
@@ -625,7 +700,7 @@ func file_boxlite_v1_shim_proto_rawDescGZIP() []byte {
 	return file_boxlite_v1_shim_proto_rawDescData
 }
 
-var file_boxlite_v1_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_boxlite_v1_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_boxlite_v1_shim_proto_goTypes = []any{
 	(*ReadyRequest)(nil),   // 0: boxlite.v1.ReadyRequest
 	(*ReadyResponse)(nil),  // 1: boxlite.v1.ReadyResponse
@@ -638,27 +713,31 @@ var file_boxlite_v1_shim_proto_goTypes = []any{
 	(*ResumeResponse)(nil), // 8: boxlite.v1.ResumeResponse
 	(*StopRequest)(nil),    // 9: boxlite.v1.StopRequest
 	(*StopResponse)(nil),   // 10: boxlite.v1.StopResponse
-	(*ExitRecord)(nil),     // 11: boxlite.v1.ExitRecord
-	(*ExitStatus)(nil),     // 12: boxlite.v1.ExitStatus
-	(*ErrorDetail)(nil),    // 13: boxlite.v1.ErrorDetail
+	(*DetachRequest)(nil),  // 11: boxlite.v1.DetachRequest
+	(*DetachResponse)(nil), // 12: boxlite.v1.DetachResponse
+	(*ExitRecord)(nil),     // 13: boxlite.v1.ExitRecord
+	(*ExitStatus)(nil),     // 14: boxlite.v1.ExitStatus
+	(*ErrorDetail)(nil),    // 15: boxlite.v1.ErrorDetail
 }
 var file_boxlite_v1_shim_proto_depIdxs = []int32{
 	2,  // 0: boxlite.v1.ReadyResponse.stages:type_name -> boxlite.v1.Stage
-	11, // 1: boxlite.v1.StopResponse.exit:type_name -> boxlite.v1.ExitRecord
-	12, // 2: boxlite.v1.ExitRecord.status:type_name -> boxlite.v1.ExitStatus
-	13, // 3: boxlite.v1.ExitRecord.error:type_name -> boxlite.v1.ErrorDetail
+	13, // 1: boxlite.v1.StopResponse.exit:type_name -> boxlite.v1.ExitRecord
+	14, // 2: boxlite.v1.ExitRecord.status:type_name -> boxlite.v1.ExitStatus
+	15, // 3: boxlite.v1.ExitRecord.error:type_name -> boxlite.v1.ErrorDetail
 	0,  // 4: boxlite.v1.Shim.Ready:input_type -> boxlite.v1.ReadyRequest
 	3,  // 5: boxlite.v1.Shim.Status:input_type -> boxlite.v1.StatusRequest
 	5,  // 6: boxlite.v1.Shim.Pause:input_type -> boxlite.v1.PauseRequest
 	7,  // 7: boxlite.v1.Shim.Resume:input_type -> boxlite.v1.ResumeRequest
 	9,  // 8: boxlite.v1.Shim.Stop:input_type -> boxlite.v1.StopRequest
-	1,  // 9: boxlite.v1.Shim.Ready:output_type -> boxlite.v1.ReadyResponse
-	4,  // 10: boxlite.v1.Shim.Status:output_type -> boxlite.v1.StatusResponse
-	6,  // 11: boxlite.v1.Shim.Pause:output_type -> boxlite.v1.PauseResponse
-	8,  // 12: boxlite.v1.Shim.Resume:output_type -> boxlite.v1.ResumeResponse
-	10, // 13: boxlite.v1.Shim.Stop:output_type -> boxlite.v1.StopResponse
-	9,  // [9:14] is the sub-list for method output_type
-	4,  // [4:9] is the sub-list for method input_type
+	11, // 9: boxlite.v1.Shim.Detach:input_type -> boxlite.v1.DetachRequest
+	1,  // 10: boxlite.v1.Shim.Ready:output_type -> boxlite.v1.ReadyResponse
+	4,  // 11: boxlite.v1.Shim.Status:output_type -> boxlite.v1.StatusResponse
+	6,  // 12: boxlite.v1.Shim.Pause:output_type -> boxlite.v1.PauseResponse
+	8,  // 13: boxlite.v1.Shim.Resume:output_type -> boxlite.v1.ResumeResponse
+	10, // 14: boxlite.v1.Shim.Stop:output_type -> boxlite.v1.StopResponse
+	12, // 15: boxlite.v1.Shim.Detach:output_type -> boxlite.v1.DetachResponse
+	10, // [10:16] is the sub-list for method output_type
+	4,  // [4:10] is the sub-list for method input_type
 	4,  // [4:4] is the sub-list for extension type_name
 	4,  // [4:4] is the sub-list for extension extendee
 	0,  // [0:4] is the sub-list for field type_name
@@ -677,7 +756,7 @@ func file_boxlite_v1_shim_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_shim_proto_rawDesc), len(file_boxlite_v1_shim_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

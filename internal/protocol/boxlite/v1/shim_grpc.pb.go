@@ -24,6 +24,7 @@ const (
 	Shim_Pause_FullMethodName  = "/boxlite.v1.Shim/Pause"
 	Shim_Resume_FullMethodName = "/boxlite.v1.Shim/Resume"
 	Shim_Stop_FullMethodName   = "/boxlite.v1.Shim/Stop"
+	Shim_Detach_FullMethodName = "/boxlite.v1.Shim/Detach"
 )
 
 // ShimClient is the client API for Shim service.
@@ -43,6 +44,8 @@ type ShimClient interface {
 	// Stop ends the box: the guest shuts down, then the VMM ends. It answers when
 	// both are done and the exit record is written.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
+	// Detach lets the box outlive the process that started it.
+	Detach(ctx context.Context, in *DetachRequest, opts ...grpc.CallOption) (*DetachResponse, error)
 }
 
 type shimClient struct {
@@ -103,6 +106,16 @@ func (c *shimClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.Cal
 	return out, nil
 }
 
+func (c *shimClient) Detach(ctx context.Context, in *DetachRequest, opts ...grpc.CallOption) (*DetachResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DetachResponse)
+	err := c.cc.Invoke(ctx, Shim_Detach_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ShimServer is the server API for Shim service.
 // All implementations must embed UnimplementedShimServer
 // for forward compatibility.
@@ -120,6 +133,8 @@ type ShimServer interface {
 	// Stop ends the box: the guest shuts down, then the VMM ends. It answers when
 	// both are done and the exit record is written.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
+	// Detach lets the box outlive the process that started it.
+	Detach(context.Context, *DetachRequest) (*DetachResponse, error)
 	mustEmbedUnimplementedShimServer()
 }
 
@@ -144,6 +159,9 @@ func (UnimplementedShimServer) Resume(context.Context, *ResumeRequest) (*ResumeR
 }
 func (UnimplementedShimServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
+}
+func (UnimplementedShimServer) Detach(context.Context, *DetachRequest) (*DetachResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Detach not implemented")
 }
 func (UnimplementedShimServer) mustEmbedUnimplementedShimServer() {}
 func (UnimplementedShimServer) testEmbeddedByValue()              {}
@@ -256,6 +274,24 @@ func _Shim_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Shim_Detach_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DetachRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShimServer).Detach(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shim_Detach_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShimServer).Detach(ctx, req.(*DetachRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Shim_ServiceDesc is the grpc.ServiceDesc for Shim service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -282,6 +318,10 @@ var Shim_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Stop",
 			Handler:    _Shim_Stop_Handler,
+		},
+		{
+			MethodName: "Detach",
+			Handler:    _Shim_Detach_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

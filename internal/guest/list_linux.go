@@ -1,0 +1,143 @@
+package guest
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+// List tells of all executions that are not BoxLite's own.
+func (s *executionService) List(context.Context, *boxlitev1.ListRequest) (*boxlitev1.ListResponse, error) {
+	sessions := readSessions("/proc")
+	response := &boxlitev1.ListResponse{}
+	for _, e := range s.executions.all() {
+		if !e.request.GetInternal() {
+			response.Executions = append(response.Executions, e.info(sessions[e.child.Session()]))
+		}
+	}
+	return response, nil
+}
+
+// all returns the executions in the order they started.
+func (x *executions) all() []*execution {
+	x.mu.Lock()
+	list := make([]*execution, 0, len(x.byID))
+	for _, e := range x.byID {
+		if e != nil {
+			list = append(list, e)
+		}
+	}
+	x.mu.Unlock()
+	slices.SortFunc(list, func(a, b *execution) int { return a.began.Compare(b.began) })
+	return list
+}
+
+// maxListedArgs bounds what is told of a command line.
+const maxListedArgs = 4 << 10
+
+func (e *execution) info(use session) *boxlitev1.ExecutionInfo {
+	p := e.request.GetProcess()
+	written, attached := e.out.written()
+	info := &boxlitev1.ExecutionInfo{
+		Id: e.id, Pid: uint32(e.child.PID), Args: cutArgs(p.GetArgs(), maxListedArgs), User: p.GetUser(),
+		Tty: p.GetTty(), Stdin: e.stdin != nil, StartedNanos: e.began.UnixNano(),
+		StdoutBytes: written[stdout], StderrBytes: written[stderr], Attached: uint32(attached),
+	}
+	if ended := e.ended.Load(); ended != 0 {
+		info.Exited, info.EndedNanos = e.out.exitStatus(), ended
+	}
+	if info.Exited == nil {
+		info.EndedNanos = 0
+		info.Processes, info.MemoryBytes, info.CpuNanos = use.processes, use.memory, uint64(use.cpu)
+	}
+	return info
+}
+
+// cutArgs returns as many of the arguments as fit into size bytes.
+func cutArgs(args []string, size int) []string {
+	for i, arg := range args {
+		if size -= len(arg) + 1; size < 0 {
+			return append(slices.Clip(args[:i]), arg[:max(0, len(arg)+size)]+"…")
+		}
+	}
+	return args
+}
+
+// session is what the processes of one session use.
+type session struct {
+	processes uint32
+	memory    uint64
+	cpu       time.Duration
+}
+
+// clockTick is the unit of times in /proc: USER_HZ, 100 a second on all machines
+// that Go runs on.
+const clockTick = time.Second / 100
+
+// readSessions adds up, for each session, what its processes use now, and what CPU
+// time those have used that they waited for.
+func readSessions(proc string) map[int]session {
+	dir, err := os.Open(proc)
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // what could be read counts
+	sessions := make(map[int]session)
+	for _, name := range names {
+		if name[0] < '0' || name[0] > '9' {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(proc, name, "stat"))
+		if err != nil {
+			continue // it has ended
+		}
+		id, one, ok := parseStat(text)
+		if !ok {
+			continue
+		}
+		sum := sessions[id]
+		sum.processes++
+		sum.memory += one.memory
+		sum.cpu += one.cpu
+		sessions[id] = sum
+	}
+	return sessions
+}
+
+// parseStat reads a line of /proc/PID/stat (proc_pid_stat(5)). The name of the
+// program, in parentheses, may hold anything.
+func parseStat(text []byte) (id int, s session, ok bool) {
+	end := bytes.LastIndexByte(text, ')')
+	if end < 0 {
+		return 0, session{}, false
+	}
+	const (
+		fieldSession = 6 - 3 // state, field 3, comes first
+		fieldUtime   = 14 - 3
+		fieldCstime  = 17 - 3
+		fieldRSS     = 24 - 3
+	)
+	fields := strings.Fields(string(text[end+1:]))
+	if len(fields) <= fieldRSS {
+		return 0, session{}, false
+	}
+	id, err := strconv.Atoi(fields[fieldSession])
+	if err != nil {
+		return 0, session{}, false
+	}
+	for _, field := range fields[fieldUtime : fieldCstime+1] {
+		ticks, _ := strconv.ParseUint(field, 10, 48)
+		s.cpu += time.Duration(ticks) * clockTick
+	}
+	pages, _ := strconv.ParseUint(fields[fieldRSS], 10, 48)
+	s.memory = pages * uint64(os.Getpagesize())
+	return id, s, true
+}
