@@ -28,8 +28,13 @@ const stopGrace = 10 * time.Second
 // ID returns the box's ID: 12 letters and digits.
 func (b *Box) ID() string { return b.config.ID }
 
-// Name returns the box's name, or "" if it has none.
-func (b *Box) Name() string { return b.config.Name }
+// Name returns the name that the box has now, or "" if it has none.
+func (b *Box) Name() string {
+	if name := b.rt.boxes.Name(b.config.ID); name != "" {
+		return name
+	}
+	return b.config.Name // of a box that is gone
+}
 
 // Info describes the box as it is now.
 func (b *Box) Info(ctx context.Context) (BoxInfo, error) {

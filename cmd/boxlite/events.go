@@ -143,6 +143,7 @@ func writeEventLine(w io.Writer, e boxlite.Event) error {
 		}
 	}
 	add("name", e.Name)
+	add("previousName", e.PreviousName)
 	add("image", shortImage(e.Image))
 	add("command", e.Command)
 	add("isolation", e.Isolation)

@@ -11,7 +11,8 @@ import (
 // is of a later version of BoxLite.
 const formatVersion = 1
 
-// Config is what was asked for when a box was created. It never changes.
+// Config is what was asked for when a box was created. Nothing of it ever changes but Name: see
+// [Locked.Rename].
 type Config struct {
 	Format    int       `json:"format"`
 	ID        string    `json:"id"`
