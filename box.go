@@ -1,6 +1,7 @@
 package boxlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,8 +63,12 @@ func (b *Box) Start(ctx context.Context) error {
 	return r.awaitReady(ctx)
 }
 
-// Stop shuts the box down, as [Box.StopWithin] does with a grace of ten seconds.
-func (b *Box) Stop(ctx context.Context) error { return b.StopWithin(ctx, stopGrace) }
+// Stop shuts the box down, as [Box.StopWithin] does with the box's own grace:
+// [BoxSpec.StopTimeout], or ten seconds.
+func (b *Box) Stop(ctx context.Context) error {
+	grace := cmp.Or(b.config.StopTimeout, stopGrace)
+	return b.StopWithin(ctx, max(0, grace))
+}
 
 // StopWithin shuts the box down: the main process gets the image's stop signal,
 // all others SIGTERM, and what has not ended after the grace is killed. When

@@ -101,6 +101,8 @@ func (rt *Runtime) startIdle(ctx context.Context, l *box.Locked, o launch) (*run
 		return nil, cannot("use", l.Record, hintPaused(l.Record))
 	case !status.Startable():
 		return nil, cannot("start", l.Record, "wait until it has stopped")
+	case o.lazy && l.Config.NoAutoResume && status != box.Configured:
+		return nil, cannot("use", l.Record, "start it first: it was made with NoAutoResume, or --no-auto-resume")
 	case o.lazy && l.Config.Job() && status != box.Configured:
 		return nil, cannot("use", l.Record,
 			"starting it would run its own command again: if that is wanted, use: boxlite start "+l.Config.Label())

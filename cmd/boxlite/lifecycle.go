@@ -39,15 +39,24 @@ the main process as run does: its output and exit code are those of boxlite.`,
 }
 
 func (a *app) stopCommand() *cobra.Command {
-	return a.graceCommand("stop", "Stop boxes; their files stay", (*boxlite.Box).StopWithin)
+	return a.graceCommand("stop", "Stop boxes; their files stay", (*boxlite.Box).Stop, (*boxlite.Box).StopWithin)
 }
 
 func (a *app) restartCommand() *cobra.Command {
-	return a.graceCommand("restart", "Stop boxes and start them again", (*boxlite.Box).Restart)
+	stopAndStart := func(box *boxlite.Box, ctx context.Context) error {
+		if err := box.Stop(ctx); err != nil {
+			return err
+		}
+		return box.Start(ctx)
+	}
+	return a.graceCommand("restart", "Stop boxes and start them again", stopAndStart, (*boxlite.Box).Restart)
 }
 
-// graceCommand returns a command that gives processes time to end.
-func (a *app) graceCommand(verb, short string, do func(*boxlite.Box, context.Context, time.Duration) error) *cobra.Command {
+// graceCommand returns a command that gives processes time to end: the box's own,
+// or that of a flag.
+func (a *app) graceCommand(verb, short string,
+	do func(*boxlite.Box, context.Context) error, within func(*boxlite.Box, context.Context, time.Duration) error,
+) *cobra.Command {
 	var seconds int
 	c := &cobra.Command{
 		Use:               verb + " [flags] BOX...",
@@ -58,13 +67,16 @@ func (a *app) graceCommand(verb, short string, do func(*boxlite.Box, context.Con
 			if seconds < 0 {
 				return usagef("--timeout must not be below 0")
 			}
+			if !c.Flags().Changed("timeout") && !c.Flags().Changed("time") {
+				return a.eachBox(c.Context(), args, do)
+			}
 			return a.eachBox(c.Context(), args, func(box *boxlite.Box, ctx context.Context) error {
-				return do(box, ctx, time.Duration(seconds)*time.Second)
+				return within(box, ctx, time.Duration(seconds)*time.Second)
 			})
 		},
 	}
-	c.Flags().IntVarP(&seconds, "timeout", "t", 10, "`SECONDS` that processes get to end before they are killed")
-	c.Flags().IntVar(&seconds, "time", 10, "docker's older name for --timeout")
+	c.Flags().IntVarP(&seconds, "timeout", "t", 0, "`SECONDS` that processes get to end before they are killed (default 10, or the box's --stop-timeout)")
+	c.Flags().IntVar(&seconds, "time", 0, "docker's older name for --timeout")
 	_ = c.Flags().MarkHidden("time")
 	return c
 }

@@ -23,15 +23,15 @@ own. Its output is the output of boxlite, its exit code that of boxlite.
 IMAGE is a reference in a registry, or an image on this host:
   oci:DIR[:REF]         an OCI image layout
   docker-archive:FILE   the output of docker save; - is standard input
-  rootfs:FILE           a tar of a root file system; - is standard input
+  rootfs:FILE           a tar of a root file system, or a folder; - is standard input
   boxlite/base          a small system that is part of boxlite`,
 		Example: `  boxlite run boxlite/base cat /etc/os-release
   boxlite run -it --rm debian:12
   docker save app | boxlite run docker-archive:-`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              f.imageArgument,
 		ValidArgsFunction: a.imageArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := f.spec(c, args[0], args[1:])
+			spec, err := f.spec(c, args)
 			if err != nil {
 				return err
 			}
@@ -54,10 +54,10 @@ func (a *app) createCommand() *cobra.Command {
 		Use:               "create [flags] IMAGE [COMMAND [ARG...]]",
 		Short:             "Make a box without starting it, and print its ID",
 		Long:              "Create does what run does, but for starting the box: see boxlite start.",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              f.imageArgument,
 		ValidArgsFunction: a.imageArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := f.spec(c, args[0], args[1:])
+			spec, err := f.spec(c, args)
 			if err != nil {
 				return err
 			}

@@ -49,6 +49,15 @@ type Config struct {
 
 	Restart RestartPolicy `json:"restart,omitzero"`
 
+	Labels     map[string]string `json:"labels,omitempty"`
+	Hostname   string            `json:"hostname,omitempty"`
+	StopSignal string            `json:"stopSignal,omitempty"`
+	// StopTimeout is 0 if none was given, and below 0 if it is none.
+	StopTimeout  time.Duration `json:"stopTimeoutNanos,omitempty"`
+	Capabilities Capabilities  `json:"capabilities,omitzero"`
+	// NoAutoResume keeps commands from starting the box.
+	NoAutoResume bool `json:"noAutoResume,omitempty"`
+
 	Engine string `json:"engine,omitempty"`
 }
 
