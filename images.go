@@ -143,6 +143,17 @@ func (i *Images) Prune(ctx context.Context) (int64, error) {
 	return i.rt.images.Prune(ctx, func(digest string) bool { return len(users[digest]) > 0 })
 }
 
+// PruneUnused removes all images that no box is made from, and what else nothing
+// needs. It returns what was removed, as [Images.Remove] does, and how many bytes
+// that frees.
+func (i *Images) PruneUnused(ctx context.Context) (removed []string, freed int64, err error) {
+	users, err := i.users(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	return i.rt.images.PruneNamed(ctx, func(digest string) bool { return len(users[digest]) > 0 })
+}
+
 // names counts the references to an image.
 func (i *Images) names(ctx context.Context, digest string) (n int) {
 	all, _ := i.rt.images.List(ctx) // none, if it can't be read

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/boxlite-go/boxlite"
@@ -140,8 +141,8 @@ type exitError struct {
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 func (e *exitError) Unwrap() error { return e.err }
 
-// report prints an error and returns the exit code for it.
-func (a *app) report(err error) int {
+// report prints an error of a command, and returns the exit code for it.
+func (a *app) report(c *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
@@ -152,10 +153,7 @@ func (a *app) report(err error) int {
 		return exit.code
 	}
 	if _, ok := errors.AsType[*usageError](err); ok || !a.ran {
-		fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSpace(err.Error()))
-		if !strings.Contains(err.Error(), "Did you mean") {
-			fmt.Fprintln(a.stderr, "hint: see boxlite --help, or boxlite COMMAND --help")
-		}
+		fmt.Fprintf(a.stderr, "error: %s\nhint: %s\n", strings.TrimSpace(err.Error()), usageHint(c, err))
 		return exitUsage
 	}
 	a.print(err)

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -136,29 +134,19 @@ func (a *app) removeCommand() *cobra.Command {
 
 // allBoxes returns the IDs of all boxes, after asking whether that is meant.
 func (a *app) allBoxes(c *cobra.Command, force bool) ([]string, error) {
-	rt, err := a.open()
+	var ids []string
+	err := a.withRuntime(func(rt *boxlite.Runtime) error {
+		boxes, err := rt.List(c.Context())
+		for _, b := range boxes {
+			ids = append(ids, b.ID)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer rt.Close()
-	boxes, err := rt.List(c.Context())
-	if err != nil {
+	if sure, err := a.ask(force || len(ids) == 0, "rm --all", fmt.Sprintf("Remove all %d boxes and their files?", len(ids))); !sure {
 		return nil, err
-	}
-	ids := make([]string, 0, len(boxes))
-	for _, b := range boxes {
-		ids = append(ids, b.ID)
-	}
-	if force || len(ids) == 0 {
-		return ids, nil
-	}
-	if _, ok := terminal(a.stdin); !ok {
-		return nil, usagef("rm --all asks before it removes %d boxes, and there is no terminal: add --force", len(ids))
-	}
-	fmt.Fprintf(a.stderr, "Remove all %d boxes and their files? [y/N] ", len(ids))
-	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return nil, nil
 	}
 	return ids, nil
 }
@@ -176,16 +164,13 @@ func (a *app) eachBox(ctx context.Context, names []string, do func(*boxlite.Box,
 
 // eachNamed calls do for each name and prints those it succeeds with.
 func (a *app) eachNamed(names []string, do func(rt *boxlite.Runtime, name string) error) error {
-	rt, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer rt.Close()
-	return eachName(names, func(name string) error {
-		err := do(rt, name)
-		if err == nil {
-			fmt.Fprintln(a.stdout, name)
-		}
-		return err
+	return a.withRuntime(func(rt *boxlite.Runtime) error {
+		return eachName(names, func(name string) error {
+			err := do(rt, name)
+			if err == nil {
+				fmt.Fprintln(a.stdout, name)
+			}
+			return err
+		})
 	})
 }

@@ -62,16 +62,13 @@ func (a *app) createCommand() *cobra.Command {
 				return err
 			}
 			spec.Detach = true
-			rt, err := a.open()
-			if err != nil {
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				box, err := a.newBox(c.Context(), rt, &f, spec)
+				if err == nil {
+					fmt.Fprintln(a.stdout, box.ID())
+				}
 				return err
-			}
-			defer rt.Close()
-			box, err := a.newBox(c.Context(), rt, &f, spec)
-			if err == nil {
-				fmt.Fprintln(a.stdout, box.ID())
-			}
-			return err
+			})
 		},
 	}
 	f.define(c)
@@ -107,23 +104,20 @@ func isFile(ref string) bool {
 }
 
 func (a *app) runDetached(ctx context.Context, f *boxFlags, spec boxlite.BoxSpec) error {
-	rt, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer rt.Close()
-	box, err := a.newBox(ctx, rt, f, spec)
-	if err != nil {
-		return err
-	}
-	if err := box.Start(ctx); err != nil {
-		return discard(box, spec.AutoRemove, err)
-	}
-	fmt.Fprintln(a.stdout, box.ID())
-	if spec.Restart.Mode != boxlite.RestartNever {
-		fmt.Fprintln(a.stderr, "hint: --restart needs the program that started the box to go on, which boxlite run -d does not")
-	}
-	return nil
+	return a.withRuntime(func(rt *boxlite.Runtime) error {
+		box, err := a.newBox(ctx, rt, f, spec)
+		if err != nil {
+			return err
+		}
+		if err := box.Start(ctx); err != nil {
+			return discard(box, spec.AutoRemove, err)
+		}
+		fmt.Fprintln(a.stdout, box.ID())
+		if spec.Restart.Mode != boxlite.RestartNever {
+			fmt.Fprintln(a.stderr, "hint: --restart needs the program that started the box to go on, which boxlite run -d does not")
+		}
+		return nil
+	})
 }
 
 // runForeground runs a box that ends with this process.

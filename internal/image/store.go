@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/suggest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -158,7 +160,7 @@ func (s *Store) Get(ctx context.Context, ref string) (Image, error) {
 		return Image{}, &protocol.Error{
 			Kind: protocol.KindNotFound, Op: op,
 			Err:  fmt.Errorf("no such image in the store"),
-			Hint: "list the images that are there with `boxlite images`, or fetch it with `boxlite pull`",
+			Hint: hintMissing(ref, images),
 		}
 	}
 	for _, i := range found[1:] {
@@ -202,3 +204,19 @@ func (s *Store) List(ctx context.Context) ([]Image, error) {
 }
 
 func defaultPlatform() string { return "linux/" + runtime.GOARCH }
+
+// hintMissing says which image may have been meant by a name that none has.
+func hintMissing(ref string, images []Image) string {
+	var names []string
+	for _, i := range images {
+		short, _ := strings.CutPrefix(i.Reference, "docker.io/")
+		names = append(names, i.Reference, strings.TrimPrefix(short, "library/"))
+	}
+	for _, name := range names[:len(names):len(names)] {
+		names = append(names, strings.TrimSuffix(name, ":latest"))
+	}
+	if near := suggest.Closest(ref, names); near != "" {
+		return fmt.Sprintf("did you mean %s? if not, fetch it with `boxlite pull`", near)
+	}
+	return "list the images that are there with `boxlite images`, or fetch it with `boxlite pull`"
+}
