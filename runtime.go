@@ -36,6 +36,9 @@ type Options struct {
 	// Mirrors lists, for a registry's host name, other hosts that are asked
 	// before it. A mirror may begin with "http://".
 	Mirrors map[string][]string
+	// Registries are asked, in this order, for images whose name says no registry,
+	// such as "alpine:3.20"; no others are. Empty means docker.io.
+	Registries []string
 	// MaxImageBytes is how large the layers of an image may be, uncompressed, all
 	// together. Larger ones are refused with an error of kind
 	// [ErrResourceExhausted]. 0 means 64 GiB.
@@ -100,8 +103,8 @@ func Open(options Options) (*Runtime, error) {
 	if rt.boxes, err = box.Open(filepath.Join(home, "boxes"), rt.log); err == nil {
 		rt.images, err = image.Open(filepath.Join(home, "images"), image.Options{
 			Embedded: image.Embedded{Reference: assets.BaseReference, Rootfs: assets.BaseImage, Config: assets.BaseConfig()},
-			Mirrors:  options.Mirrors,
-			Limits:   flatten.Limits{Bytes: options.MaxImageBytes},
+			Mirrors:  options.Mirrors, Registries: options.Registries,
+			Limits: flatten.Limits{Bytes: options.MaxImageBytes},
 		})
 	}
 	if err != nil {

@@ -34,6 +34,7 @@ type app struct {
 	stdout, stderr io.Writer
 	home, config   string
 	trace          bool
+	registries     []string
 
 	// ctx ends at Ctrl-C, unless onSignal is set: that then gets the signals.
 	ctx      context.Context
@@ -86,6 +87,7 @@ func (a *app) openRuntime(detach bool) (*boxlite.Runtime, error) {
 		return nil, err
 	}
 	options.Detach = detach
+	options.Registries = append(a.registries[:len(a.registries):len(a.registries)], options.Registries...)
 	if a.home != "" || os.Getenv("BOXLITE_HOME") != "" {
 		options.Home = a.home // or the environment's, if this is empty
 	}

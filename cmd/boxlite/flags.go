@@ -139,6 +139,11 @@ func (f *boxFlags) define(c *cobra.Command) {
 	_ = c.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{"missing", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// registryFlag adds --registry to a command that fetches images.
+func (a *app) registryFlag(c *cobra.Command) {
+	c.Flags().StringArrayVar(&a.registries, "registry", nil, "ask the registry `HOST` for an image whose name says none, before those of the configuration; may be repeated (default docker.io)")
+}
+
 // imageArgument checks that there is an image, by argument or by --rootfs.
 func (f *boxFlags) imageArgument(c *cobra.Command, args []string) error {
 	if c.Flags().Changed("rootfs") {

@@ -41,6 +41,7 @@ the image's reference and digest; run lists the forms that IMAGE can have.`,
 			})
 		},
 	}
+	a.registryFlag(c)
 	c.Flags().StringVar(&platform, "platform", "", "use the image for this platform, such as linux/amd64")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the image's ID only, and no progress")
 	formatsFlag(c, &format, "text", "json", "yaml")

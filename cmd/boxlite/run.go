@@ -43,6 +43,7 @@ IMAGE is a reference in a registry, or an image on this host:
 		},
 	}
 	f.define(c)
+	a.registryFlag(c)
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "run the box in the background and print its ID")
 	a.traceFlag(c)
 	return c
@@ -72,6 +73,7 @@ func (a *app) createCommand() *cobra.Command {
 		},
 	}
 	f.define(c)
+	a.registryFlag(c)
 	return c
 }
 

@@ -26,6 +26,9 @@ type Options struct {
 	// Mirrors lists, for a registry such as "docker.io", hosts to be tried before
 	// it. A host may begin with "http://" if it has no TLS.
 	Mirrors map[string][]string
+	// Registries are asked, in this order, for images whose name says no registry.
+	// Empty means docker.io.
+	Registries []string
 	// Limits bounds what an image may need.
 	Limits flatten.Limits
 	// Network bounds how long a registry may keep us waiting.
@@ -119,6 +122,9 @@ func Open(dir string, opts Options) (*Store, error) {
 		opts.Network.RetryDelay = time.Second
 	}
 	opts.Limits = opts.Limits.WithDefaults()
+	if err := checkRegistries(opts.Registries); err != nil {
+		return nil, err
+	}
 	s := &Store{dir: dir, opts: opts}
 	s.embedded = sync.OnceValues(s.describeEmbedded)
 	for _, sub := range []string{blobsDir, partialDir, disksDir, locksDir, tmpDir} {
@@ -155,7 +161,12 @@ func (s *Store) Get(ctx context.Context, ref string) (Image, error) {
 	if s.isEmbedded(ref) {
 		ref = s.opts.Embedded.Reference
 	}
-	found := match(images, ref, defaultPlatform())
+	var found []Image
+	for _, candidate := range append(s.candidates(ref), ref) {
+		if found = match(images, candidate, defaultPlatform()); len(found) > 0 {
+			break
+		}
+	}
 	if len(found) == 0 {
 		return Image{}, &protocol.Error{
 			Kind: protocol.KindNotFound, Op: op,
