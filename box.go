@@ -98,7 +98,9 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 		problem = l.Set(state)
 	}
 	stage.Reached("stop/recorded", l.Config.Label())
+	rt.debug("stopping the box", l.Config.Label(), "grace", grace, "force", force)
 	record, err := rt.end(ctx, id, grace, force)
+	rt.debug("the box has ended", l.Config.Label(), "reason", record.GetReason(), "error", err)
 	if errors.Is(err, ErrStopped) {
 		// It ended this instant, and is recorded when next looked up.
 		return errors.Join(problem, l.StayDown())

@@ -81,6 +81,9 @@ func (i *Images) Pull(ctx context.Context, ref string, options PullOptions) (Ima
 		pull = i.rt.images.Resolve
 	}
 	img, err := pull(ctx, ref, o)
+	if i.rt.options.Log != nil {
+		i.rt.options.Log.Debug("looked for the image", "image", ref, "found", img.Reference, "digest", img.Digest, "error", err)
+	}
 	if err != nil {
 		return Image{}, err
 	}

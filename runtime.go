@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"sync"
@@ -49,6 +50,9 @@ type Options struct {
 	// Detach lets every box that this Runtime starts run on after it, whatever
 	// its BoxSpec.Detach says.
 	Detach bool
+	// Log, if it is not nil, is told at the level of debugging what is done, and how
+	// long the stages of a start took. It never sees arguments or environments.
+	Log *slog.Logger
 	// OnStart, if it is not nil, is called when this Runtime has started a box,
 	// with what [Box.Info] returns then. It must return quickly.
 	OnStart func(BoxInfo)
@@ -187,6 +191,7 @@ func (rt *Runtime) Create(ctx context.Context, spec BoxSpec) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
+	rt.debug("created the box", record.Config.Label(), "id", record.ID, "image", config.Image)
 	return &Box{rt: rt, config: record.Config}, nil
 }
 
@@ -283,6 +288,7 @@ func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 		return cmp.Or(stopErr, err)
 	}
 	err = l.Remove()
+	rt.debug("removed the box", l.Config.Label(), "error", err)
 	if stopErr != nil && !l.Removed() {
 		return stopErr
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
@@ -33,7 +34,7 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	home, config   string
-	trace          bool
+	trace, debug   bool
 	registries     []string
 
 	// ctx ends at Ctrl-C, unless onSignal is set: that then gets the signals.
@@ -90,6 +91,9 @@ func (a *app) openRuntime(detach bool) (*boxlite.Runtime, error) {
 	options.Registries = append(a.registries[:len(a.registries):len(a.registries)], options.Registries...)
 	if a.home != "" || os.Getenv("BOXLITE_HOME") != "" {
 		options.Home = a.home // or the environment's, if this is empty
+	}
+	if a.debug {
+		options.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	options.OnStart = func(info boxlite.BoxInfo) {
 		if info.Isolation.Security == boxlite.SecurityOff {

@@ -28,6 +28,7 @@ without root. A box keeps its files across stop and start.`,
 	root.SetErr(a.stderr)
 	root.PersistentFlags().StringVar(&a.home, "home", "", "folder for boxes and images (default $BOXLITE_HOME or ~/.boxlite)")
 	root.PersistentFlags().StringVar(&a.config, "config", os.Getenv("BOXLITE_CONFIG"), "JSON file with settings, see docs/configuration.md (default $BOXLITE_CONFIG)")
+	root.PersistentFlags().BoolVar(&a.debug, "debug", false, "tell on standard error what is done")
 	root.AddGroup(
 		&cobra.Group{ID: "boxes", Title: "Boxes:"},
 		&cobra.Group{ID: "images", Title: "Images:"},
