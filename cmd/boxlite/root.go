@@ -48,7 +48,23 @@ without root. A box keeps its files across stop and start.`,
 		c.Args = cobra.NoArgs
 		c.RunE = func(*cobra.Command, []string) error { return usagef("name the shell: bash, zsh, fish or powershell") }
 	}
+	if c, _, err := root.Find([]string{"help"}); err == nil {
+		c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error { return help(root, args) }
+	}
 	return root
+}
+
+// help prints the help of the command that args name.
+func help(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usagef("unknown command %q for %q", rest[0], c.CommandPath())
+	}
+	c.InitDefaultHelpFlag()
+	return c.Help()
 }
 
 // add joins commands to root, and notes when one of them begins to run.

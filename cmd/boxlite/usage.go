@@ -25,6 +25,9 @@ func usageHint(c *cobra.Command, err error) string {
 			return "did you mean --" + near + "?"
 		}
 	}
+	if c.Name() == "help" {
+		c = c.Root() // whose command it was that help was wanted of
+	}
 	var word string // which cobra tells by its text only
 	if _, e := fmt.Sscanf(err.Error(), "unknown command %q", &word); e == nil && c.HasSubCommands() {
 		if near := suggest.Closest(word, commandNames(c)); near != "" {
