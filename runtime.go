@@ -186,6 +186,9 @@ func (rt *Runtime) Create(ctx context.Context, spec BoxSpec) (*Box, error) {
 	}
 	if img, err := rt.images.Get(ctx, config.Image); err == nil && (spec.Platform == "" || spec.Platform == img.Platform) {
 		config.ImageDigest = img.Digest
+		if len(rt.options.Registries) > 0 && img.Reference != "" {
+			config.Image = img.Reference // to other Runtimes the name may mean an image of other people
+		}
 	}
 	record, err := rt.boxes.Create(ctx, config)
 	if err != nil {
