@@ -66,9 +66,11 @@ func (b *Box) Start(ctx context.Context) error {
 // Stop shuts the box down, as [Box.StopWithin] does with the box's own grace:
 // [BoxSpec.StopTimeout], or ten seconds.
 func (b *Box) Stop(ctx context.Context) error {
-	grace := cmp.Or(b.config.StopTimeout, stopGrace)
-	return b.StopWithin(ctx, max(0, grace))
+	return b.StopWithin(ctx, graceOf(b.config))
 }
+
+// graceOf is how long processes of a box may take to end, if nothing else is asked.
+func graceOf(c box.Config) time.Duration { return max(0, cmp.Or(c.StopTimeout, stopGrace)) }
 
 // StopWithin shuts the box down: the main process gets the image's stop signal,
 // all others SIGTERM, and what has not ended after the grace is killed. When

@@ -91,3 +91,12 @@ func TestLifetimeTakesAServer(t *testing.T) {
 		}
 	}
 }
+
+func TestStopTimeout(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Minute: time.Minute, -1: 0} {
+		c, err := BoxSpec{StopTimeout: timeout}.config()
+		if got := graceOf(c); err != nil || got != want {
+			t.Errorf("%v: got %v, %v; want %v", timeout, got, err, want)
+		}
+	}
+}
