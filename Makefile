@@ -67,6 +67,14 @@ disk: ## make the empty disks
 generate: ## make all generated Go code and the guest agent anew
 	scripts/generate
 
+.PHONY: docs
+docs: ## write docs/cli, the pages of the commands, anew
+	$(GO) test -count 1 -tags $(TAGS) -run TestDocsAreCurrent ./cmd/boxlite -update
+
+.PHONY: man
+man: ## write man pages to bin/man
+	$(GO) test -count 1 -tags $(TAGS) -run TestManPages ./cmd/boxlite -man $(CURDIR)/bin/man
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin dist

@@ -1,6 +1,7 @@
 package boxlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,13 @@ const stopGrace = 10 * time.Second
 // ID returns the box's ID: 12 letters and digits.
 func (b *Box) ID() string { return b.config.ID }
 
-// Name returns the box's name, or "" if it has none.
-func (b *Box) Name() string { return b.config.Name }
+// Name returns the name that the box has now, or "" if it has none.
+func (b *Box) Name() string {
+	if name := b.rt.boxes.Name(b.config.ID); name != "" {
+		return name
+	}
+	return b.config.Name // of a box that is gone
+}
 
 // Info describes the box as it is now.
 func (b *Box) Info(ctx context.Context) (BoxInfo, error) {
@@ -57,8 +63,14 @@ func (b *Box) Start(ctx context.Context) error {
 	return r.awaitReady(ctx)
 }
 
-// Stop shuts the box down, as [Box.StopWithin] does with a grace of ten seconds.
-func (b *Box) Stop(ctx context.Context) error { return b.StopWithin(ctx, stopGrace) }
+// Stop shuts the box down, as [Box.StopWithin] does with the box's own grace:
+// [BoxSpec.StopTimeout], or ten seconds.
+func (b *Box) Stop(ctx context.Context) error {
+	return b.StopWithin(ctx, graceOf(b.config))
+}
+
+// graceOf is how long processes of a box may take to end, if nothing else is asked.
+func graceOf(c box.Config) time.Duration { return max(0, cmp.Or(c.StopTimeout, stopGrace)) }
 
 // StopWithin shuts the box down: the main process gets the image's stop signal,
 // all others SIGTERM, and what has not ended after the grace is killed. When
@@ -88,7 +100,9 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 		problem = l.Set(state)
 	}
 	stage.Reached("stop/recorded", l.Config.Label())
+	rt.debug("stopping the box", l.Config.Label(), "grace", grace, "force", force)
 	record, err := rt.end(ctx, id, grace, force)
+	rt.debug("the box has ended", l.Config.Label(), "reason", record.GetReason(), "error", err)
 	if errors.Is(err, ErrStopped) {
 		// It ended this instant, and is recorded when next looked up.
 		return errors.Join(problem, l.StayDown())

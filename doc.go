@@ -66,9 +66,10 @@
 // [BoxSpec.Image] is a reference as registries have it ("debian:12",
 // "ghcr.io/owner/name@sha256:…"), or an image on this host: "oci:DIR[:REF]" for
 // an OCI layout, "docker-archive:FILE" for the output of docker save,
-// "rootfs:FILE" for a tar of a root file system. "boxlite/base", the default,
-// needs no network: it is part of this package. [Runtime.Images] fetches, lists
-// and removes images.
+// "rootfs:FILE" for a tar of a root file system, or a folder. "boxlite/base", the
+// default, needs no network: it is part of this package. A name that says no
+// registry is looked for in [Options.Registries], or docker.io. [Runtime.Images]
+// fetches, lists and removes images.
 //
 // # Events
 //

@@ -32,13 +32,15 @@ const (
 	EventStopped  EventType = EventType(audit.Stopped)
 	EventFailed   EventType = EventType(audit.Failed)
 	EventRemoved  EventType = EventType(audit.Removed)
+	// EventRenamed has the new name in Name.
+	EventRenamed EventType = EventType(audit.Renamed)
 )
 
 // EventTypes returns the types of events that this version records.
 func EventTypes() []EventType {
 	return []EventType{
 		EventCreated, EventStarting, EventStarted, EventExec, EventPaused, EventResumed,
-		EventStopping, EventStopped, EventFailed, EventRemoved,
+		EventStopping, EventStopped, EventFailed, EventRemoved, EventRenamed,
 	}
 }
 
@@ -53,6 +55,8 @@ type Event struct {
 	// Box is the box's ID, Name its name if it has one.
 	Box  string `json:"box"`
 	Name string `json:"name,omitempty"`
+	// PreviousName is the name before the box was renamed, if it had one.
+	PreviousName string `json:"previousName,omitempty"`
 	// PID is the process on the host that did it, or found that it had happened.
 	PID int `json:"pid"`
 	// Run counts the starts of the box, from 1: it tells which run the event
@@ -171,13 +175,13 @@ func (o EventOptions) match(e audit.Event) bool {
 		return false
 	}
 	return len(o.Boxes) == 0 || slices.ContainsFunc(o.Boxes, func(ref string) bool {
-		return ref != "" && (ref == e.Name || strings.HasPrefix(e.Box, ref))
+		return ref != "" && (ref == e.Name || ref == e.PreviousName || strings.HasPrefix(e.Box, ref))
 	})
 }
 
 func eventOf(e audit.Event) Event {
 	event := Event{
-		Time: e.Time, Type: EventType(e.Type), Box: e.Box, Name: e.Name, PID: e.PID, Run: e.Run,
+		Time: e.Time, Type: EventType(e.Type), Box: e.Box, Name: e.Name, PreviousName: e.PreviousName, PID: e.PID, Run: e.Run,
 		Image: e.Image, ImageDigest: e.ImageDigest, Command: e.Command,
 		Engine: e.Engine, Accelerator: e.Accelerator, Isolation: e.Isolation, Security: Security(e.Security), Jail: e.Jail,
 		FinishedAt: e.FinishedAt, Error: e.Error, Hint: e.Hint,

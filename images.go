@@ -81,6 +81,9 @@ func (i *Images) Pull(ctx context.Context, ref string, options PullOptions) (Ima
 		pull = i.rt.images.Resolve
 	}
 	img, err := pull(ctx, ref, o)
+	if i.rt.options.Log != nil {
+		i.rt.options.Log.Debug("looked for the image", "image", ref, "found", img.Reference, "digest", img.Digest, "error", err)
+	}
 	if err != nil {
 		return Image{}, err
 	}
@@ -141,6 +144,17 @@ func (i *Images) Prune(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	return i.rt.images.Prune(ctx, func(digest string) bool { return len(users[digest]) > 0 })
+}
+
+// PruneUnused removes all images that no box is made from, and what else nothing
+// needs. It returns what was removed, as [Images.Remove] does, and how many bytes
+// that frees.
+func (i *Images) PruneUnused(ctx context.Context) (removed []string, freed int64, err error) {
+	users, err := i.users(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	return i.rt.images.PruneNamed(ctx, func(digest string) bool { return len(users[digest]) > 0 })
 }
 
 // names counts the references to an image.

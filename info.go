@@ -1,6 +1,8 @@
 package boxlite
 
 import (
+	"cmp"
+	"maps"
 	"path/filepath"
 	"time"
 
@@ -56,6 +58,14 @@ type BoxInfo struct {
 	Stdin      bool     `json:"stdin"`
 	Detach     bool     `json:"detach"`
 	AutoRemove bool     `json:"autoRemove"`
+	// Labels, Hostname, StopSignal, StopTimeout, Capabilities and NoAutoResume are
+	// as in [BoxSpec].
+	Labels       map[string]string `json:"labels"`
+	Hostname     string            `json:"hostname"`
+	StopSignal   string            `json:"stopSignal"`
+	StopTimeout  time.Duration     `json:"stopTimeoutNanos"`
+	Capabilities Capabilities      `json:"capabilities"`
+	NoAutoResume bool              `json:"noAutoResume"`
 	// Security is how much of a jail the box must have.
 	Security Security `json:"security"`
 	// Restart is the restart policy, Restarts how often in a row it has started
@@ -123,10 +133,13 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		Env: notNil(c.Env), Dir: c.Dir, User: c.User, Entrypoint: notNil(c.Entrypoint), Cmd: notNil(c.Cmd),
 		TTY: c.TTY, Stdin: c.Stdin, Detach: c.Detach, AutoRemove: c.AutoRemove, Security: c.Security,
 		Restart: c.Restart, Restarts: s.Restarts,
+		Labels: map[string]string{}, Hostname: cmp.Or(c.Hostname, r.ID), StopSignal: c.StopSignal, StopTimeout: c.StopTimeout,
+		Capabilities: c.Capabilities, NoAutoResume: c.NoAutoResume,
 		Args: notNil(s.Args), StartedAt: timeOf(s.StartedAt), FinishedAt: timeOf(s.FinishedAt), Exit: exitOf(s),
 		Engine: s.Engine, Accelerator: s.Accelerator, Isolation: isolationOf(s.Isolation, s.Jail), Kernel: s.Kernel,
 		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir, Health: healthOf(s, dir),
 	}
+	maps.Copy(info.Labels, c.Labels)
 	for _, stage := range s.Stages {
 		info.Stages = append(info.Stages, Stage{Name: stage.Name, Duration: stage.Nanos})
 	}

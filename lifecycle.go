@@ -10,6 +10,20 @@ import (
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
+// Rename gives the box another name, whether it runs or not. A name that another
+// box has gives an error of kind [ErrAlreadyExists].
+func (b *Box) Rename(ctx context.Context, name string) error {
+	if err := b.rt.check(); err != nil {
+		return err
+	}
+	l, err := b.rt.boxes.Lock(ctx, b.config.ID)
+	if err != nil {
+		return err
+	}
+	defer l.Unlock()
+	return l.Rename(ctx, name)
+}
+
 // Restart stops the box as [Box.StopWithin] does, if it runs, and starts it.
 func (b *Box) Restart(ctx context.Context, grace time.Duration) error {
 	if err := b.StopWithin(ctx, grace); err != nil {

@@ -1,6 +1,7 @@
 package boxlite
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -19,14 +20,14 @@ func containerFor(c *box.Config, image *ocispec.ImageConfig) (*boxlitev1.Contain
 	if err != nil {
 		return nil, err
 	}
-	signal, err := parseSignal(image.StopSignal)
+	signal, err := parseSignal(cmp.Or(c.StopSignal, image.StopSignal))
 	if err != nil {
 		return nil, &Error{Kind: ErrImage, Op: "read the image's stop signal", Box: c.Label(), Err: err}
 	}
 	r := &boxlitev1.ContainerInitRequest{
 		ImageDisk: protocol.SerialImage, BoxDisk: protocol.SerialBox,
 		Env: mergeEnv(image.Env, c.Env), Dir: firstNonEmpty(c.Dir, image.WorkingDir), User: firstNonEmpty(c.User, image.User),
-		Hostname: c.ID, StopSignal: signal,
+		Hostname: cmp.Or(c.Hostname, c.ID), StopSignal: signal, Capabilities: capabilitySet(c.Capabilities),
 	}
 	if len(args) > 0 {
 		r.Main = &boxlitev1.Process{Args: args, Tty: c.TTY}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"sync"
@@ -36,6 +37,9 @@ type Options struct {
 	// Mirrors lists, for a registry's host name, other hosts that are asked
 	// before it. A mirror may begin with "http://".
 	Mirrors map[string][]string
+	// Registries are asked, in this order, for images whose name says no registry,
+	// such as "alpine:3.20"; no others are. Empty means docker.io.
+	Registries []string
 	// MaxImageBytes is how large the layers of an image may be, uncompressed, all
 	// together. Larger ones are refused with an error of kind
 	// [ErrResourceExhausted]. 0 means 64 GiB.
@@ -46,6 +50,9 @@ type Options struct {
 	// Detach lets every box that this Runtime starts run on after it, whatever
 	// its BoxSpec.Detach says.
 	Detach bool
+	// Log, if it is not nil, is told at the level of debugging what is done, and how
+	// long the stages of a start took. It never sees arguments or environments.
+	Log *slog.Logger
 	// OnStart, if it is not nil, is called when this Runtime has started a box,
 	// with what [Box.Info] returns then. It must return quickly.
 	OnStart func(BoxInfo)
@@ -100,8 +107,8 @@ func Open(options Options) (*Runtime, error) {
 	if rt.boxes, err = box.Open(filepath.Join(home, "boxes"), rt.log); err == nil {
 		rt.images, err = image.Open(filepath.Join(home, "images"), image.Options{
 			Embedded: image.Embedded{Reference: assets.BaseReference, Rootfs: assets.BaseImage, Config: assets.BaseConfig()},
-			Mirrors:  options.Mirrors,
-			Limits:   flatten.Limits{Bytes: options.MaxImageBytes},
+			Mirrors:  options.Mirrors, Registries: options.Registries,
+			Limits: flatten.Limits{Bytes: options.MaxImageBytes},
 		})
 	}
 	if err != nil {
@@ -179,11 +186,15 @@ func (rt *Runtime) Create(ctx context.Context, spec BoxSpec) (*Box, error) {
 	}
 	if img, err := rt.images.Get(ctx, config.Image); err == nil && (spec.Platform == "" || spec.Platform == img.Platform) {
 		config.ImageDigest = img.Digest
+		if len(rt.options.Registries) > 0 && img.Reference != "" {
+			config.Image = img.Reference // to other Runtimes the name may mean an image of other people
+		}
 	}
 	record, err := rt.boxes.Create(ctx, config)
 	if err != nil {
 		return nil, err
 	}
+	rt.debug("created the box", record.Config.Label(), "id", record.ID, "image", config.Image)
 	return &Box{rt: rt, config: record.Config}, nil
 }
 
@@ -280,6 +291,7 @@ func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 		return cmp.Or(stopErr, err)
 	}
 	err = l.Remove()
+	rt.debug("removed the box", l.Config.Label(), "error", err)
 	if stopErr != nil && !l.Removed() {
 		return stopErr
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/box"
@@ -59,6 +60,27 @@ type BoxSpec struct {
 	// follows from it.
 	HealthCheck *HealthCheck
 
+	// Labels are yours: they mean nothing to BoxLite. [BoxInfo] has them.
+	Labels map[string]string
+	// Hostname is the container's. Empty means the box's ID.
+	Hostname string
+	// StopSignal asks the main process to end, as "SIGQUIT". Empty means as the
+	// image says, or SIGTERM.
+	StopSignal string
+	// StopTimeout is how long processes may take to end when the box is stopped.
+	// 0 means ten seconds, below 0 no time.
+	StopTimeout time.Duration
+	// Capabilities says how those of the container differ from Docker's default.
+	Capabilities Capabilities
+
+	// AutoStop and AutoDelete are for boxes of a server, which looks after them: how
+	// long one may idle before it is stopped, and be stopped before it is deleted.
+	// A Runtime refuses them with an error of kind [ErrUnsupported].
+	AutoStop, AutoDelete time.Duration
+	// NoAutoResume keeps commands from starting the box once it has been stopped:
+	// [Box.Start] must do so.
+	NoAutoResume bool
+
 	// Detach lets the box run on when the program that started it ends.
 	Detach bool
 	// AutoRemove deletes the box when it has stopped.
@@ -103,8 +125,16 @@ func (s BoxSpec) config() (box.Config, error) {
 		checkArgs(op, s.Cmd),
 		checkHealthCheck(op, s.HealthCheck),
 		checkRestart(op, s),
+		checkLabels(op, s.Labels),
+		checkHostname(op, s.Hostname),
+		checkStopSignal(op, s.StopSignal),
+		checkLifetime(op, s),
 	); err != nil {
 		return box.Config{}, firstOf(err)
+	}
+	capabilities, err := checkCapabilities(op, s.Capabilities)
+	if err != nil {
+		return box.Config{}, err
 	}
 	if s.Security != "" {
 		if _, err := jail.ParseSecurity(string(s.Security)); err != nil {
@@ -123,7 +153,8 @@ func (s BoxSpec) config() (box.Config, error) {
 		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,
 		HealthCheck: s.HealthCheck,
 		TTY:         s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Restart: s.Restart, Engine: s.Engine,
-		Security: s.Security,
+		Security: s.Security, Labels: s.Labels, Hostname: s.Hostname,
+		StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, Capabilities: capabilities, NoAutoResume: s.NoAutoResume,
 	}, nil
 }
 

@@ -45,6 +45,13 @@ func TestSpecIsChecked(t *testing.T) {
 		"restart of what is removed":   {AutoRemove: true, Restart: RestartPolicy{Mode: RestartAlways}},
 		"unknown restart policy":       {Restart: RestartPolicy{Mode: "often"}},
 		"negative retries":             {HealthCheck: &HealthCheck{Retries: -1}},
+		"label without key":            {Labels: map[string]string{"": "x"}},
+		"label with =":                 {Labels: map[string]string{"a=b": "x"}},
+		"label too large":              {Labels: map[string]string{"a": strings.Repeat("x", 1<<16)}},
+		"hostname with space":          {Hostname: "a b"},
+		"hostname too long":            {Hostname: strings.Repeat("x", 64)},
+		"hostname that begins with -":  {Hostname: "-a"},
+		"unknown stop signal":          {StopSignal: "SIGNOSUCH"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := s.Validate()
@@ -72,6 +79,24 @@ func TestSpecAccepts(t *testing.T) {
 	} {
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLifetimeTakesAServer: nobody is there who could stop a box after a time.
+func TestLifetimeTakesAServer(t *testing.T) {
+	for _, s := range []BoxSpec{{AutoStop: time.Minute}, {AutoDelete: -time.Minute}} {
+		if err := s.Validate(); !errors.Is(err, ErrUnsupported) || HintOf(err) == "" {
+			t.Errorf("got %v, with hint %q", err, HintOf(err))
+		}
+	}
+}
+
+func TestStopTimeout(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Minute: time.Minute, -1: 0} {
+		c, err := BoxSpec{StopTimeout: timeout}.config()
+		if got := graceOf(c); err != nil || got != want {
+			t.Errorf("%v: got %v, %v; want %v", timeout, got, err, want)
 		}
 	}
 }

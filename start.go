@@ -101,6 +101,8 @@ func (rt *Runtime) startIdle(ctx context.Context, l *box.Locked, o launch) (*run
 		return nil, cannot("use", l.Record, hintPaused(l.Record))
 	case !status.Startable():
 		return nil, cannot("start", l.Record, "wait until it has stopped")
+	case o.lazy && l.Config.NoAutoResume && status != box.Configured:
+		return nil, cannot("use", l.Record, "start it first: it was made with NoAutoResume, or --no-auto-resume")
 	case o.lazy && l.Config.Job() && status != box.Configured:
 		return nil, cannot("use", l.Record,
 			"starting it would run its own command again: if that is wanted, use: boxlite start "+l.Config.Label())
@@ -178,6 +180,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	if err != nil {
 		return nil, startError(l, err)
 	}
+	rt.debugStages("prepared the start of the box", &l.Config, p.stages)
 	container, err := containerFor(&l.Config, &p.image.Config)
 	if err != nil {
 		return nil, err
@@ -202,6 +205,8 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	limit := cmp.Or(rt.options.StartTimeout, defaultStartTimeout)
 	startCtx, cancel := context.WithTimeoutCause(ctx, limit, errStartTimeout)
 	defer cancel()
+	rt.debug("starting the shim", l.Config.Label(), "engine", p.machine.Engine, "accelerator", p.machine.Accelerator,
+		"layers", p.jail.Layers, "image", p.image.Digest)
 	client, err := shim.Start(startCtx, rt.options.ShimPath, spec)
 	if errors.Is(err, errStartTimeout) {
 		return nil, tooSlow(l, "shim", limit)
@@ -243,10 +248,12 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		for _, s := range ready.GetStages() {
 			state.Stages = append(state.Stages, box.Stage{Name: s.GetName(), Nanos: time.Duration(s.GetNanos())})
 		}
+		rt.debugStages("the box is ready", &l.Config, state.Stages)
 		err = l.Set(state)
 		stage.Reached("start/running", l.Config.Label())
 	}
 	if err != nil {
+		rt.debug("aborting the start", l.Config.Label(), "error", err)
 		if e := abort(l, client); e != nil {
 			err = errors.Join(err, e)
 		}

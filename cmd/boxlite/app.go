@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
 	"sync/atomic"
 	"syscall"
 
+	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/boxlite-go/boxlite"
@@ -33,7 +35,8 @@ type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	home, config   string
-	trace          bool
+	trace, debug   bool
+	registries     []string
 
 	// ctx ends at Ctrl-C, unless onSignal is set: that then gets the signals.
 	ctx      context.Context
@@ -86,8 +89,12 @@ func (a *app) openRuntime(detach bool) (*boxlite.Runtime, error) {
 		return nil, err
 	}
 	options.Detach = detach
+	options.Registries = append(a.registries[:len(a.registries):len(a.registries)], options.Registries...)
 	if a.home != "" || os.Getenv("BOXLITE_HOME") != "" {
 		options.Home = a.home // or the environment's, if this is empty
+	}
+	if a.debug {
+		options.Log = slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
 	options.OnStart = func(info boxlite.BoxInfo) {
 		if info.Isolation.Security == boxlite.SecurityOff {
@@ -141,8 +148,8 @@ type exitError struct {
 func (e *exitError) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 func (e *exitError) Unwrap() error { return e.err }
 
-// report prints an error and returns the exit code for it.
-func (a *app) report(err error) int {
+// report prints an error of a command, and returns the exit code for it.
+func (a *app) report(c *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
@@ -153,10 +160,7 @@ func (a *app) report(err error) int {
 		return exit.code
 	}
 	if _, ok := errors.AsType[*usageError](err); ok || !a.ran {
-		fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSpace(err.Error()))
-		if !strings.Contains(err.Error(), "Did you mean") {
-			fmt.Fprintln(a.stderr, "hint: see boxlite --help, or boxlite COMMAND --help")
-		}
+		fmt.Fprintf(a.stderr, "error: %s\nhint: %s\n", strings.TrimSpace(err.Error()), usageHint(c, err))
 		return exitUsage
 	}
 	a.print(err)

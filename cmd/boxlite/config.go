@@ -17,6 +17,7 @@ type config struct {
 	Engine        string              `json:"engine"`
 	Security      string              `json:"security"`
 	Mirrors       map[string][]string `json:"mirrors"`
+	Registries    []string            `json:"registries"`
 	MaxImageBytes int64               `json:"maxImageBytes"`
 }
 
@@ -48,6 +49,6 @@ func readConfig(file string) (boxlite.Options, error) {
 	}
 	return boxlite.Options{
 		Home: c.Home, Engine: c.Engine, Security: boxlite.Security(c.Security),
-		Mirrors: c.Mirrors, MaxImageBytes: c.MaxImageBytes,
+		Mirrors: c.Mirrors, Registries: c.Registries, MaxImageBytes: c.MaxImageBytes,
 	}, nil
 }

@@ -18,24 +18,21 @@ func (a *app) doctorCommand() *cobra.Command {
 missing. Its exit code is 0 only if a box can be started.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			rt, err := a.open()
-			if err != nil {
-				return err
-			}
-			defer rt.Close()
-			d, err := rt.Doctor(c.Context())
-			if err != nil {
-				return err
-			}
-			err = a.write(format, d, func() table { return checkTable(d) })
-			if format == "table" {
-				for _, check := range d.Checks {
-					if check.Hint != "" {
-						fmt.Fprintf(a.stdout, "%s: %s\n", check.Name, printable(check.Hint))
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				d, err := rt.Doctor(c.Context())
+				if err != nil {
+					return err
+				}
+				err = a.write(format, d, func() table { return checkTable(d) })
+				if format == "table" {
+					for _, check := range d.Checks {
+						if check.Hint != "" {
+							fmt.Fprintf(a.stdout, "%s: %s\n", check.Name, printable(check.Hint))
+						}
 					}
 				}
-			}
-			return errors.Join(err, d.Err())
+				return errors.Join(err, d.Err())
+			})
 		},
 	}
 	formatFlag(c, &format, "table")

@@ -52,20 +52,17 @@ commands are not.`,
 			default:
 				return usagef("--format: %q is not a format that this command knows", format)
 			}
-			rt, err := a.open()
-			if err != nil {
-				return err
-			}
-			defer rt.Close()
-			for event, err := range rt.Events(c.Context(), options) {
-				if err == nil {
-					err = write(a.stdout, event)
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				for event, err := range rt.Events(c.Context(), options) {
+					if err == nil {
+						err = write(a.stdout, event)
+					}
+					if err != nil {
+						return err
+					}
 				}
-				if err != nil {
-					return err
-				}
-			}
-			return nil
+				return nil
+			})
 		},
 	}
 	c.Flags().StringVar(&since, "since", "", "begin with what happened since `TIME`: 2026-01-31, 2026-01-31T12:00:00Z, seconds since 1970, or a duration ago, as 10m")
@@ -143,6 +140,7 @@ func writeEventLine(w io.Writer, e boxlite.Event) error {
 		}
 	}
 	add("name", e.Name)
+	add("previousName", e.PreviousName)
 	add("image", shortImage(e.Image))
 	add("command", e.Command)
 	add("isolation", e.Isolation)

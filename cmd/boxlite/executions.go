@@ -51,7 +51,7 @@ func executionTable(list []boxlite.Execution, now time.Time) table {
 			}
 		}
 		t = append(t, []string{
-			e.ID, strconv.Itoa(e.PID), shortArgs(e.Args), ago(now, e.StartedAt), status,
+			e.ID, strconv.Itoa(e.PID), shorten(oneLine(e.Args)), ago(now, e.StartedAt), status,
 			cpu.Round(10 * time.Millisecond).String(), byteCount(memory), byteCount(e.StdoutBytes + e.StderrBytes),
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -99,6 +100,7 @@ func readEnvFile(path string) ([]string, error) {
 // boxFlags are those of run and create.
 type boxFlags struct {
 	processFlags
+	managementFlags
 	name       string
 	cpus       int
 	memory     sizeFlag
@@ -110,13 +112,14 @@ type boxFlags struct {
 	platform   string
 	pull       string
 	engine     string
-	security   string
+	rootfs     string
 	quiet      bool
 	detachKeys string
 }
 
 func (f *boxFlags) define(c *cobra.Command) {
 	f.processFlags.define(c)
+	f.managementFlags.define(c)
 	f.memory, f.disk = sizeFlag{unit: 1 << 20}, sizeFlag{unit: 1 << 30}
 	flags := c.Flags()
 	flags.SetInterspersed(false) // what follows IMAGE is the command's
@@ -131,15 +134,42 @@ func (f *boxFlags) define(c *cobra.Command) {
 	flags.StringVar(&f.platform, "platform", "", "use the image for this platform, such as linux/amd64")
 	flags.StringVar(&f.pull, "pull", "missing", "fetch the image: missing, always or never")
 	flags.StringVar(&f.engine, "engine", "", "engine that runs the machine (default the best that works here)")
-	flags.StringVar(&f.security, "security", "", "jail around the machine: default, strict (all layers, or no start) or off")
+	flags.StringVar(&f.rootfs, "rootfs", "", "instead of IMAGE: a root file system, or an OCI layout, in the folder or tar file `PATH`")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "don't show how far the fetching of the image is")
 	_ = c.RegisterFlagCompletionFunc("restart", cobra.FixedCompletions([]string{"no", "on-failure", "always"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = c.RegisterFlagCompletionFunc("pull", cobra.FixedCompletions([]string{"missing", "always", "never"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = c.RegisterFlagCompletionFunc("security", cobra.FixedCompletions([]string{"default", "strict", "off"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// registryFlag adds --registry to a command that fetches images.
+func (a *app) registryFlag(c *cobra.Command) {
+	c.Flags().StringArrayVar(&a.registries, "registry", nil, "ask the registry `HOST` for an image whose name says none, before those of the configuration; may be repeated (default docker.io)")
+}
+
+// imageArgument checks that there is an image, by argument or by --rootfs.
+func (f *boxFlags) imageArgument(c *cobra.Command, args []string) error {
+	if c.Flags().Changed("rootfs") {
+		return nil
+	}
+	return cobra.MinimumNArgs(1)(c, args)
+}
+
+// image splits the arguments into image and command.
+func (f *boxFlags) image(args []string) (image string, command []string) {
+	if f.rootfs == "" {
+		return args[0], args[1:]
+	}
+	if _, err := os.Stat(filepath.Join(f.rootfs, "oci-layout")); err == nil {
+		return "oci:" + f.rootfs, args
+	}
+	return "rootfs:" + f.rootfs, args
 }
 
 // spec returns the box that the flags and arguments describe.
-func (f *boxFlags) spec(c *cobra.Command, image string, command []string) (boxlite.BoxSpec, error) {
+func (f *boxFlags) spec(c *cobra.Command, args []string) (boxlite.BoxSpec, error) {
+	if f.rootfs == "" && c.Flags().Changed("rootfs") {
+		return boxlite.BoxSpec{}, usagef("--rootfs needs a folder or a file")
+	}
+	image, command := f.image(args)
 	env, err := f.environment()
 	if err != nil {
 		return boxlite.BoxSpec{}, err
@@ -149,7 +179,9 @@ func (f *boxFlags) spec(c *cobra.Command, image string, command []string) (boxli
 		CPUs: f.cpus, MemoryMiB: f.memory.units, DiskGiB: f.disk.units,
 		Env: env, Dir: f.dir, User: f.user, TTY: f.tty, Stdin: f.stdin,
 		ImageCommand: true, AutoRemove: f.autoRemove, Engine: f.engine,
-		Security: boxlite.Security(f.security),
+	}
+	if err := f.apply(c, &s); err != nil {
+		return s, err
 	}
 	// Zero means the default to BoxSpec, and nonsense on a command line.
 	for flag, n := range map[string]int{"cpus": f.cpus, "memory": f.memory.units, "disk-size": f.disk.units} {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,12 +14,20 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// formatFlag adds --format to a command that prints a table, or YAML.
 func formatFlag(c *cobra.Command, format *string, fallback string) {
-	formats := []string{"table", "json", "yaml"}
-	if fallback != "table" {
-		formats = formats[1:]
+	if fallback == "table" {
+		formatsFlag(c, format, "table", "json", "yaml")
+		return
 	}
-	c.Flags().StringVar(format, "format", fallback, "output format: "+strings.Join(formats, ", "))
+	c.Flags().StringVar(format, "format", fallback, "output format: json, yaml")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"json", "yaml"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// formatsFlag adds --format with the formats that a command knows, the first being
+// that which it prints if none is given.
+func formatsFlag(c *cobra.Command, format *string, formats ...string) {
+	c.Flags().StringVar(format, "format", formats[0], "output format: "+strings.Join(formats, ", "))
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -37,7 +46,19 @@ func (a *app) write(format string, v any, makeTable func() table) error {
 			return makeTable().write(a.stdout)
 		}
 	}
+	return unknownFormat(format)
+}
+
+func unknownFormat(format string) error {
 	return usagef("--format: %q is not a format that this command knows", format)
+}
+
+// checkFormat is for commands that do something before they print.
+func checkFormat(format string, formats ...string) error {
+	if slices.Contains(formats, format) {
+		return nil
+	}
+	return unknownFormat(format)
 }
 
 func (t table) write(w io.Writer) error {

@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) pullCommand() *cobra.Command {
-	var platform string
+	var platform, format string
 	var quiet bool
 	c := &cobra.Command{
 		Use:   "pull [flags] IMAGE",
@@ -22,25 +22,29 @@ the image's reference and digest; run lists the forms that IMAGE can have.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.imageArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			rt, err := a.open()
-			if err != nil {
+			if err := checkFormat(format, "text", "json", "yaml"); err != nil {
 				return err
 			}
-			defer rt.Close()
-			image, err := a.pullImage(c.Context(), rt, args[0], boxlite.PullOptions{Platform: platform}, quiet)
-			if err != nil {
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				image, err := a.pullImage(c.Context(), rt, args[0], boxlite.PullOptions{Platform: platform}, quiet)
+				switch {
+				case err != nil:
+					return err
+				case format != "text":
+					return a.write(format, image, nil)
+				case quiet:
+					_, err = fmt.Fprintln(a.stdout, image.ID)
+				default:
+					_, err = fmt.Fprintf(a.stdout, "%s %s\n", image.Reference, image.Digest)
+				}
 				return err
-			}
-			if quiet {
-				fmt.Fprintln(a.stdout, image.ID)
-				return nil
-			}
-			fmt.Fprintf(a.stdout, "%s %s\n", image.Reference, image.Digest)
-			return nil
+			})
 		},
 	}
+	a.registryFlag(c)
 	c.Flags().StringVar(&platform, "platform", "", "use the image for this platform, such as linux/amd64")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the image's ID only")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the image's ID only, and no progress")
+	formatsFlag(c, &format, "text", "json", "yaml")
 	return c
 }
 
@@ -77,22 +81,19 @@ func (a *app) imagesCommand() *cobra.Command {
 		Short: "List images",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			rt, err := a.open()
-			if err != nil {
-				return err
-			}
-			defer rt.Close()
-			images, err := rt.Images().List(c.Context())
-			if err != nil {
-				return err
-			}
-			if quiet {
-				for _, i := range images {
-					fmt.Fprintln(a.stdout, shortDigest(i.ID))
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				images, err := rt.Images().List(c.Context())
+				if err != nil {
+					return err
 				}
-				return nil
-			}
-			return a.write(format, images, func() table { return imageTable(images, time.Now()) })
+				if quiet {
+					for _, i := range images {
+						fmt.Fprintln(a.stdout, shortDigest(i.ID))
+					}
+					return nil
+				}
+				return a.write(format, images, func() table { return imageTable(images, time.Now()) })
+			})
 		},
 	}
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print IDs only")
@@ -133,27 +134,22 @@ much that frees.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			rt, err := a.open()
-			if err != nil {
-				return err
-			}
-			defer rt.Close()
-			if unused {
-				freed, err := rt.Images().Prune(c.Context())
-				if err == nil {
-					fmt.Fprintln(a.stdout, "freed", byteCount(freed))
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				if unused {
+					freed, err := rt.Images().Prune(c.Context())
+					if err == nil {
+						fmt.Fprintln(a.stdout, "freed", byteCount(freed))
+					}
+					return err
 				}
-				return err
-			}
-			var errs []error
-			for _, ref := range args {
-				removed, err := rt.Images().Remove(c.Context(), ref, force)
-				for _, what := range removed {
-					fmt.Fprintln(a.stdout, what)
-				}
-				errs = append(errs, err)
-			}
-			return errors.Join(errs...)
+				return eachName(args, func(ref string) error {
+					removed, err := rt.Images().Remove(c.Context(), ref, force)
+					for _, what := range removed {
+						fmt.Fprintln(a.stdout, what)
+					}
+					return err
+				})
+			})
 		},
 	}
 	c.Flags().BoolVarP(&force, "force", "f", false, "also remove images that boxes are made from")

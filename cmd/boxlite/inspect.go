@@ -13,6 +13,7 @@ import (
 
 func (a *app) inspectCommand() *cobra.Command {
 	var format string
+	var latest bool
 	c := &cobra.Command{
 		Use:   "inspect [flags] BOX|IMAGE...",
 		Short: "Print all that is known of boxes or images",
@@ -22,31 +23,45 @@ Besides json and yaml, --format takes a Go template, which is applied to each:
 the names are those of the JSON. For boxes, .State.Status, .State.ExitCode,
 .State.StartedAt, .State.Health.Status and .State.Health.FailingStreak are there
 as well, and the function json.`,
-		Example:           `  boxlite inspect -f '{{.status}} {{.kernel}}' web`,
-		Args:              cobra.MinimumNArgs(1),
+		Example: `  boxlite inspect -f '{{.status}} {{.kernel}}' web`,
+		Args: func(c *cobra.Command, args []string) error {
+			if latest {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.MinimumNArgs(1)(c, args)
+		},
 		ValidArgsFunction: a.boxArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			rt, err := a.open()
-			if err != nil {
-				return err
-			}
-			defer rt.Close()
-			found := make([]any, 0, len(args))
-			var errs []error
-			for _, ref := range args {
-				v, err := inspect(c, rt, ref)
-				if err != nil {
-					errs = append(errs, err)
-					continue
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				if latest {
+					boxes, err := rt.List(c.Context())
+					if err != nil {
+						return err
+					}
+					if len(boxes) == 0 {
+						return &boxlite.Error{
+							Kind: boxlite.ErrNotFound, Op: "look up the latest box", Err: errors.New("there is none"),
+							Hint: "make one with: boxlite create",
+						}
+					}
+					args = []string{boxes[len(boxes)-1].ID}
 				}
-				found = append(found, v)
-			}
-			if err := a.writeInspected(format, found); err != nil {
-				return err
-			}
-			return errors.Join(errs...)
+				found := make([]any, 0, len(args))
+				failed := eachName(args, func(ref string) error {
+					v, err := inspect(c, rt, ref)
+					if err == nil {
+						found = append(found, v)
+					}
+					return err
+				})
+				if err := a.writeInspected(format, found); err != nil {
+					return err
+				}
+				return failed
+			})
 		},
 	}
+	c.Flags().BoolVarP(&latest, "latest", "l", false, "inspect the box that was created last")
 	c.Flags().StringVarP(&format, "format", "f", "json", "output format: json, yaml, or a Go template")
 	return c
 }

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,15 +39,24 @@ the main process as run does: its output and exit code are those of boxlite.`,
 }
 
 func (a *app) stopCommand() *cobra.Command {
-	return a.graceCommand("stop", "Stop boxes; their files stay", (*boxlite.Box).StopWithin)
+	return a.graceCommand("stop", "Stop boxes; their files stay", (*boxlite.Box).Stop, (*boxlite.Box).StopWithin)
 }
 
 func (a *app) restartCommand() *cobra.Command {
-	return a.graceCommand("restart", "Stop boxes and start them again", (*boxlite.Box).Restart)
+	stopAndStart := func(box *boxlite.Box, ctx context.Context) error {
+		if err := box.Stop(ctx); err != nil {
+			return err
+		}
+		return box.Start(ctx)
+	}
+	return a.graceCommand("restart", "Stop boxes and start them again", stopAndStart, (*boxlite.Box).Restart)
 }
 
-// graceCommand returns a command that gives processes time to end.
-func (a *app) graceCommand(verb, short string, do func(*boxlite.Box, context.Context, time.Duration) error) *cobra.Command {
+// graceCommand returns a command that gives processes time to end: the box's own,
+// or that of a flag.
+func (a *app) graceCommand(verb, short string,
+	do func(*boxlite.Box, context.Context) error, within func(*boxlite.Box, context.Context, time.Duration) error,
+) *cobra.Command {
 	var seconds int
 	c := &cobra.Command{
 		Use:               verb + " [flags] BOX...",
@@ -60,13 +67,16 @@ func (a *app) graceCommand(verb, short string, do func(*boxlite.Box, context.Con
 			if seconds < 0 {
 				return usagef("--timeout must not be below 0")
 			}
+			if !c.Flags().Changed("timeout") && !c.Flags().Changed("time") {
+				return a.eachBox(c.Context(), args, do)
+			}
 			return a.eachBox(c.Context(), args, func(box *boxlite.Box, ctx context.Context) error {
-				return do(box, ctx, time.Duration(seconds)*time.Second)
+				return within(box, ctx, time.Duration(seconds)*time.Second)
 			})
 		},
 	}
-	c.Flags().IntVarP(&seconds, "timeout", "t", 10, "`SECONDS` that processes get to end before they are killed")
-	c.Flags().IntVar(&seconds, "time", 10, "docker's older name for --timeout")
+	c.Flags().IntVarP(&seconds, "timeout", "t", 0, "`SECONDS` that processes get to end before they are killed (default 10, or the box's --stop-timeout)")
+	c.Flags().IntVar(&seconds, "time", 0, "docker's older name for --timeout")
 	_ = c.Flags().MarkHidden("time")
 	return c
 }
@@ -126,29 +136,19 @@ func (a *app) removeCommand() *cobra.Command {
 
 // allBoxes returns the IDs of all boxes, after asking whether that is meant.
 func (a *app) allBoxes(c *cobra.Command, force bool) ([]string, error) {
-	rt, err := a.open()
+	var ids []string
+	err := a.withRuntime(func(rt *boxlite.Runtime) error {
+		boxes, err := rt.List(c.Context())
+		for _, b := range boxes {
+			ids = append(ids, b.ID)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer rt.Close()
-	boxes, err := rt.List(c.Context())
-	if err != nil {
+	if sure, err := a.ask(force || len(ids) == 0, "rm --all", fmt.Sprintf("Remove all %d boxes and their files?", len(ids))); !sure {
 		return nil, err
-	}
-	ids := make([]string, 0, len(boxes))
-	for _, b := range boxes {
-		ids = append(ids, b.ID)
-	}
-	if force || len(ids) == 0 {
-		return ids, nil
-	}
-	if _, ok := terminal(a.stdin); !ok {
-		return nil, usagef("rm --all asks before it removes %d boxes, and there is no terminal: add --force", len(ids))
-	}
-	fmt.Fprintf(a.stderr, "Remove all %d boxes and their files? [y/N] ", len(ids))
-	answer, _ := bufio.NewReader(a.stdin).ReadString('\n')
-	if answer = strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-		return nil, nil
 	}
 	return ids, nil
 }
@@ -166,16 +166,13 @@ func (a *app) eachBox(ctx context.Context, names []string, do func(*boxlite.Box,
 
 // eachNamed calls do for each name and prints those it succeeds with.
 func (a *app) eachNamed(names []string, do func(rt *boxlite.Runtime, name string) error) error {
-	rt, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer rt.Close()
-	return eachName(names, func(name string) error {
-		err := do(rt, name)
-		if err == nil {
-			fmt.Fprintln(a.stdout, name)
-		}
-		return err
+	return a.withRuntime(func(rt *boxlite.Runtime) error {
+		return eachName(names, func(name string) error {
+			err := do(rt, name)
+			if err == nil {
+				fmt.Fprintln(a.stdout, name)
+			}
+			return err
+		})
 	})
 }

@@ -18,5 +18,5 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer a.stopSignals()
 	root := a.rootCommand()
 	root.SetArgs(args)
-	return a.report(root.ExecuteContext(a.ctx))
+	return a.report(root.ExecuteContextC(a.ctx))
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/boxlite-go/boxlite"
 )
 
 func (a *app) rootCommand() *cobra.Command {
@@ -16,15 +18,17 @@ without root. A box keeps its files across stop and start.`,
   boxlite run -it debian:12
   boxlite run -d --name web nginx
   boxlite exec web -- nginx -v`,
-		SilenceErrors:              true,
-		SilenceUsage:               true,
-		SuggestionsMinimumDistance: 2,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+
+		DisableSuggestions: true, // usageHint has them
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.PersistentFlags().StringVar(&a.home, "home", "", "folder for boxes and images (default $BOXLITE_HOME or ~/.boxlite)")
 	root.PersistentFlags().StringVar(&a.config, "config", os.Getenv("BOXLITE_CONFIG"), "JSON file with settings, see docs/configuration.md (default $BOXLITE_CONFIG)")
+	root.PersistentFlags().BoolVar(&a.debug, "debug", false, "tell on standard error what is done")
 	root.AddGroup(
 		&cobra.Group{ID: "boxes", Title: "Boxes:"},
 		&cobra.Group{ID: "images", Title: "Images:"},
@@ -32,13 +36,35 @@ without root. A box keeps its files across stop and start.`,
 	)
 	a.add(root, "boxes",
 		a.runCommand(), a.createCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
-		a.killCommand(), a.pauseCommand(), a.resumeCommand(), a.execCommand(), a.shellCommand(), a.executionsCommand(), a.attachCommand(), a.waitCommand(),
-		a.listCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand(), a.removeCommand())
+		a.killCommand(), a.pauseCommand(), a.resumeCommand(), a.execCommand(), a.shellCommand(), a.executionsCommand(),
+		a.attachCommand(), a.waitCommand(), a.listCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand(),
+		a.removeCommand(), a.renameCommand(), a.pruneCommand())
 	a.add(root, "images", a.pullCommand(), a.imagesCommand(), a.removeImageCommand())
 	a.add(root, "host", a.infoCommand(), a.doctorCommand(), a.versionCommand())
 	root.InitDefaultHelpCmd()
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args = cobra.NoArgs
+		c.RunE = func(*cobra.Command, []string) error { return usagef("name the shell: bash, zsh, fish or powershell") }
+	}
+	if c, _, err := root.Find([]string{"help"}); err == nil {
+		c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error { return help(root, args) }
+	}
 	return root
+}
+
+// help prints the help of the command that args name.
+func help(root *cobra.Command, args []string) error {
+	c, rest, err := root.Find(args)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		return usagef("unknown command %q for %q", rest[0], c.CommandPath())
+	}
+	c.InitDefaultHelpFlag()
+	return c.Help()
 }
 
 // add joins commands to root, and notes when one of them begins to run.
@@ -55,44 +81,30 @@ func (a *app) add(root *cobra.Command, group string, commands ...*cobra.Command)
 }
 
 // boxArgs completes names of boxes.
-func (a *app) boxArgs(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	const none = cobra.ShellCompDirectiveNoFileComp
-	rt, err := a.open()
-	if err != nil {
-		return nil, none
-	}
-	defer rt.Close()
-	boxes, err := rt.List(c.Context())
-	if err != nil {
-		return nil, none
-	}
-	var names []string
-	for _, b := range boxes {
-		names = append(names, label(b))
-	}
-	return names, none
+func (a *app) boxArgs(c *cobra.Command, _ []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	_ = a.withRuntime(func(rt *boxlite.Runtime) error { // nothing to complete with is no failure
+		boxes, err := rt.List(c.Context())
+		for _, b := range boxes {
+			names = append(names, label(b))
+		}
+		return err
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // imageArgs completes names of images, for the first argument.
-func (a *app) imageArgs(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	const none = cobra.ShellCompDirectiveNoFileComp
+func (a *app) imageArgs(c *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 	if len(args) > 0 {
-		return nil, none
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	rt, err := a.open()
-	if err != nil {
-		return nil, none
-	}
-	defer rt.Close()
-	images, err := rt.Images().List(c.Context())
-	if err != nil {
-		return nil, none
-	}
-	var names []string
-	for _, i := range images {
-		if i.Reference != "" {
-			names = append(names, i.Reference)
+	_ = a.withRuntime(func(rt *boxlite.Runtime) error {
+		images, err := rt.Images().List(c.Context())
+		for _, i := range images {
+			if i.Reference != "" {
+				names = append(names, i.Reference)
+			}
 		}
-	}
-	return names, none
+		return err
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp
 }

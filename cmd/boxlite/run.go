@@ -23,15 +23,15 @@ own. Its output is the output of boxlite, its exit code that of boxlite.
 IMAGE is a reference in a registry, or an image on this host:
   oci:DIR[:REF]         an OCI image layout
   docker-archive:FILE   the output of docker save; - is standard input
-  rootfs:FILE           a tar of a root file system; - is standard input
+  rootfs:FILE           a tar of a root file system, or a folder; - is standard input
   boxlite/base          a small system that is part of boxlite`,
 		Example: `  boxlite run boxlite/base cat /etc/os-release
   boxlite run -it --rm debian:12
   docker save app | boxlite run docker-archive:-`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              f.imageArgument,
 		ValidArgsFunction: a.imageArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := f.spec(c, args[0], args[1:])
+			spec, err := f.spec(c, args)
 			if err != nil {
 				return err
 			}
@@ -43,6 +43,7 @@ IMAGE is a reference in a registry, or an image on this host:
 		},
 	}
 	f.define(c)
+	a.registryFlag(c)
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "run the box in the background and print its ID")
 	detachFlag(c, &f.detachKeys)
 	a.traceFlag(c)
@@ -55,27 +56,25 @@ func (a *app) createCommand() *cobra.Command {
 		Use:               "create [flags] IMAGE [COMMAND [ARG...]]",
 		Short:             "Make a box without starting it, and print its ID",
 		Long:              "Create does what run does, but for starting the box: see boxlite start.",
-		Args:              cobra.MinimumNArgs(1),
+		Args:              f.imageArgument,
 		ValidArgsFunction: a.imageArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			spec, err := f.spec(c, args[0], args[1:])
+			spec, err := f.spec(c, args)
 			if err != nil {
 				return err
 			}
 			spec.Detach = true
-			rt, err := a.open()
-			if err != nil {
+			return a.withRuntime(func(rt *boxlite.Runtime) error {
+				box, err := a.newBox(c.Context(), rt, &f, spec)
+				if err == nil {
+					fmt.Fprintln(a.stdout, box.ID())
+				}
 				return err
-			}
-			defer rt.Close()
-			box, err := a.newBox(c.Context(), rt, &f, spec)
-			if err == nil {
-				fmt.Fprintln(a.stdout, box.ID())
-			}
-			return err
+			})
 		},
 	}
 	f.define(c)
+	a.registryFlag(c)
 	return c
 }
 
@@ -108,23 +107,20 @@ func isFile(ref string) bool {
 }
 
 func (a *app) runDetached(ctx context.Context, f *boxFlags, spec boxlite.BoxSpec) error {
-	rt, err := a.open()
-	if err != nil {
-		return err
-	}
-	defer rt.Close()
-	box, err := a.newBox(ctx, rt, f, spec)
-	if err != nil {
-		return err
-	}
-	if err := box.Start(ctx); err != nil {
-		return discard(box, spec.AutoRemove, err)
-	}
-	fmt.Fprintln(a.stdout, box.ID())
-	if spec.Restart.Mode != boxlite.RestartNever {
-		fmt.Fprintln(a.stderr, "hint: --restart needs the program that started the box to go on, which boxlite run -d does not")
-	}
-	return nil
+	return a.withRuntime(func(rt *boxlite.Runtime) error {
+		box, err := a.newBox(ctx, rt, f, spec)
+		if err != nil {
+			return err
+		}
+		if err := box.Start(ctx); err != nil {
+			return discard(box, spec.AutoRemove, err)
+		}
+		fmt.Fprintln(a.stdout, box.ID())
+		if spec.Restart.Mode != boxlite.RestartNever {
+			fmt.Fprintln(a.stderr, "hint: --restart needs the program that started the box to go on, which boxlite run -d does not")
+		}
+		return nil
+	})
 }
 
 // runForeground runs a box that ends with this process.

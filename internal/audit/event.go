@@ -24,6 +24,7 @@ const (
 	Stopped  Type = "stopped"
 	Failed   Type = "failed"
 	Removed  Type = "removed"
+	Renamed  Type = "renamed"
 )
 
 // Event is a line of the log. Arguments and environments may hold secrets, and
@@ -35,6 +36,8 @@ type Event struct {
 	// Box is the box's ID, Name its name if it has one.
 	Box  string `json:"box"`
 	Name string `json:"name,omitempty"`
+	// PreviousName is the name that the box had before it was renamed.
+	PreviousName string `json:"previousName,omitempty"`
 	// PID is the process that did it, or found that it had happened.
 	PID int `json:"pid"`
 	// Run counts the starts of the box: which run the event belongs to.
@@ -96,7 +99,7 @@ func shortened(e Event, limit int) Event {
 	}
 	cut((*string)(&e.Type), limit)
 	for _, text := range []*string{
-		&e.Box, &e.Name, &e.Image, &e.ImageDigest, &e.Command, &e.Engine, &e.Accelerator, &e.Isolation, &e.Error, &e.Hint,
+		&e.Box, &e.Name, &e.PreviousName, &e.Image, &e.ImageDigest, &e.Command, &e.Engine, &e.Accelerator, &e.Isolation, &e.Error, &e.Hint,
 	} {
 		cut(text, limit)
 	}

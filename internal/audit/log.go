@@ -120,7 +120,7 @@ func has(f *os.File, size int64, e Event) (found bool, err error) {
 		switch {
 		case err != nil || old.Box != e.Box || old.Run != e.Run:
 		case old.Type == e.Type:
-			found = true
+			found = e.Type != Renamed || old.Name == e.Name // which it may be many times
 		case old.Type == Paused:
 			found = false
 		}

@@ -11,7 +11,8 @@ import (
 // is of a later version of BoxLite.
 const formatVersion = 1
 
-// Config is what was asked for when a box was created. It never changes.
+// Config is what was asked for when a box was created. Nothing of it ever changes but Name: see
+// [Locked.Rename].
 type Config struct {
 	Format    int       `json:"format"`
 	ID        string    `json:"id"`
@@ -47,6 +48,15 @@ type Config struct {
 	Security jail.Security `json:"security,omitempty"`
 
 	Restart RestartPolicy `json:"restart,omitzero"`
+
+	Labels     map[string]string `json:"labels,omitempty"`
+	Hostname   string            `json:"hostname,omitempty"`
+	StopSignal string            `json:"stopSignal,omitempty"`
+	// StopTimeout is 0 if none was given, and below 0 if it is none.
+	StopTimeout  time.Duration `json:"stopTimeoutNanos,omitempty"`
+	Capabilities Capabilities  `json:"capabilities,omitzero"`
+	// NoAutoResume keeps commands from starting the box.
+	NoAutoResume bool `json:"noAutoResume,omitempty"`
 
 	Engine string `json:"engine,omitempty"`
 }

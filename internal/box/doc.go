@@ -3,11 +3,11 @@
 //
 // A [Store] is a folder with a folder for each box:
 //
-//	boxes/{id}/config.json   what was asked for; never changes
+//	boxes/{id}/config.json   what was asked for; only the name ever changes
 //	boxes/{id}/state.json    what is; replaced at each transition
 //	boxes/{id}/lock          held by whoever changes the state
 //	boxes/{id}/unrecorded    what the audit log does not have yet
-//	boxes/.lock              held by whoever creates a box, so that names are unique
+//	boxes/.lock              held by whoever creates or renames a box, so that names are unique
 //	boxes/.new-*, .gone-*    boxes half made or half deleted; removed when a Store is opened
 //
 // Any number of processes may use a Store at once. Reading needs no lock: files

@@ -83,73 +83,111 @@ func (r Record) event(t audit.Type) audit.Event {
 	return e
 }
 
+// note is what fileUnrecorded holds: an event and, of a box that is renamed, its
+// name before.
+type note struct {
+	event        audit.Type
+	previousName string
+}
+
+// happened reports whether it came to the event that is noted of a box.
+func (n note) happened(r Record) bool {
+	if n.event == audit.Renamed {
+		return r.Config.Name != n.previousName
+	}
+	return n.event != "" && leadsTo[n.event] == r.State.Status
+}
+
+// of describes the event for the audit log.
+func (n note) of(r Record) audit.Event {
+	e := r.event(n.event)
+	e.PreviousName = n.previousName
+	return e
+}
+
 // mark notes that an event will have happened, and must then be recorded.
-func (l *Locked) mark(event audit.Type) {
-	l.unrecorded = event
+func (l *Locked) mark(n note) {
+	l.unrecorded = n
+	text := string(n.event)
+	if n.event == audit.Renamed {
+		text += " " + n.previousName
+	}
 	// Without the note, which has no room on a full disk, only this process knows.
-	_ = os.WriteFile(filepath.Join(l.Dir(), fileUnrecorded), []byte(event), 0o600)
+	_ = os.WriteFile(filepath.Join(l.Dir(), fileUnrecorded), []byte(text), 0o600)
 }
 
 // record records, with Append or AppendOnce, what mark has noted, now that it has
 // happened.
 func (l *Locked) record(add func(audit.Event) error) error {
-	stage.Reached("record/"+string(l.unrecorded), l.Config.Label())
-	if err := add(l.event(l.unrecorded)); err != nil {
+	stage.Reached("record/"+string(l.unrecorded.event), l.Config.Label())
+	if err := add(l.unrecorded.of(l.Record)); err != nil {
 		return err
 	}
-	stage.Reached("recorded/"+string(l.unrecorded), l.Config.Label())
+	stage.Reached("recorded/"+string(l.unrecorded.event), l.Config.Label())
 	l.unmark()
 	return nil
 }
 
 // announce records an event before it happens.
 func (l *Locked) announce(event audit.Type, state State) error {
-	if l.unrecorded != "" { // what happened before it comes first
-		if err := l.record(l.store.log.Append); err != nil {
-			return err
-		}
+	if err := l.recordLeft(); err != nil {
+		return err
 	}
 	r := l.Record
 	r.State = state
 	return l.store.log.Append(r.event(event))
 }
 
+// recordLeft records what happened before the event that comes now.
+func (l *Locked) recordLeft() error {
+	if l.unrecorded.event == "" {
+		return nil
+	}
+	return l.record(l.store.log.Append)
+}
+
 // unmark drops the note. A note that stays does no harm: an event is not
 // recorded twice.
 func (l *Locked) unmark() {
-	l.unrecorded = ""
+	l.unrecorded = note{}
 	_ = os.RemoveAll(filepath.Join(l.Dir(), fileUnrecorded))
 }
 
 // catchUp records what the holder of the lock before did not come to. If that
 // can't be done now, it is left to the next.
 func (l *Locked) catchUp() {
-	event := readUnrecorded(l.Dir())
-	if event == "" {
+	n := readUnrecorded(l.Dir())
+	if n.event == "" {
 		return
 	}
-	if leadsTo[event] != l.State.Status {
+	if !n.happened(l.Record) {
 		l.unmark() // it did not come to the change either
 		return
 	}
-	l.unrecorded = event
-	if l.store.log.AppendOnce(l.event(event)) == nil {
+	l.unrecorded = n
+	if l.store.log.AppendOnce(n.of(l.Record)) == nil {
 		l.unmark()
 	}
 }
 
-// readUnrecorded returns the event that is noted in a box's folder, or "".
-func readUnrecorded(dir string) audit.Type {
+// readUnrecorded returns what is noted in a box's folder, or nothing.
+func readUnrecorded(dir string) note {
 	f, err := os.Open(filepath.Join(dir, fileUnrecorded))
 	if err != nil {
-		return ""
+		return note{}
 	}
 	defer f.Close()
-	text, _ := io.ReadAll(io.LimitReader(f, 64))
-	if event := audit.Type(text); leadsTo[event] != "" {
-		return event
+	text, _ := io.ReadAll(io.LimitReader(f, 64+maxName))
+	event, name, renamed := strings.Cut(string(text), " ")
+	n := note{event: audit.Type(event)}
+	switch {
+	case renamed && n.event == audit.Renamed && CheckName(name) == nil:
+		n.previousName = name
+		return n
+	case !renamed && leadsTo[n.event] != "":
+		return n
 	}
-	return "?" // of a host that lost power: it leads nowhere, and is dropped
+	return note{event: "?"} // of a host that lost power: it leads nowhere, and is dropped
 }
 
 // isUnrecorded reports whether something may be left to record of a box.
@@ -161,7 +199,7 @@ func (s *Store) isUnrecorded(id string) bool {
 // bury deletes the folder of a box that has lost its name, after recording that.
 // What is large goes first: it makes room on a full disk. A folder whose end
 // can't be recorded keeps its small rest until a Store is opened.
-func (s *Store) bury(folder string, r Record, unrecorded audit.Type) error {
+func (s *Store) bury(folder string, r Record, unrecorded note) error {
 	dir := filepath.Join(s.dir, folder)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -179,8 +217,8 @@ func (s *Store) bury(folder string, r Record, unrecorded audit.Type) error {
 			}
 		}
 	}
-	if unrecorded != "" && leadsTo[unrecorded] == r.State.Status {
-		if err := s.log.AppendOnce(r.event(unrecorded)); err != nil {
+	if unrecorded.happened(r) {
+		if err := s.log.AppendOnce(unrecorded.of(r)); err != nil {
 			return err
 		}
 	}

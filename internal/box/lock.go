@@ -26,7 +26,7 @@ type Locked struct {
 	store *Store
 	lock  *flock.Flock
 	// unrecorded is an event that has happened, and is not in the audit log yet.
-	unrecorded audit.Type
+	unrecorded note
 }
 
 // Lock takes the lock of a box, waiting for whoever holds it until ctx ends. The
@@ -64,7 +64,9 @@ func (s *Store) locked(ctx context.Context, id string, take func(*flock.Flock) (
 		return nil, err
 	}
 	// Nobody else writes here now: what is not finished never will be.
-	_ = os.Remove(filepath.Join(l.Dir(), fileState+durable.Suffix))
+	for _, name := range []string{fileState, fileConfig} {
+		_ = os.Remove(filepath.Join(l.Dir(), name+durable.Suffix))
+	}
 	l.catchUp()
 	l.settle(ctx)
 	return l, nil
@@ -103,7 +105,7 @@ func (l *Locked) set(state State, event audit.Type) error {
 		}
 		event = ""
 	case event != "" && event != audit.Stopping:
-		l.mark(event)
+		l.mark(note{event: event})
 	}
 	err := error(nil)
 	if state.Status == Starting && !l.State.Status.Active() && l.State.Status != Unknown {

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/suggest"
 )
 
 // Record is a box as its files have it.
@@ -145,11 +146,14 @@ func (s *Store) Find(ref string) (string, error) {
 	if err != nil {
 		return "", storageError("look up the box", ref, err)
 	}
-	var prefixed []string
+	var prefixed, names []string
 	for _, id := range ids {
 		// One whose config can't be read has lost its name, and is found by ID.
-		if config, err := s.config(id); err == nil && config.Name == ref && ref != "" {
-			return id, nil
+		if config, err := s.config(id); err == nil && config.Name != "" {
+			if config.Name == ref {
+				return id, nil
+			}
+			names = append(names, config.Name)
 		}
 		if ref != "" && strings.HasPrefix(id, ref) {
 			prefixed = append(prefixed, id)
@@ -157,7 +161,7 @@ func (s *Store) Find(ref string) (string, error) {
 	}
 	switch len(prefixed) {
 	case 0:
-		return "", notFound(ref)
+		return "", notFound(ref, names...)
 	case 1:
 		return prefixed[0], nil
 	}
@@ -168,9 +172,14 @@ func (s *Store) Find(ref string) (string, error) {
 	}
 }
 
-func notFound(ref string) error {
+// notFound says that there is no such box, and which one may have been meant.
+func notFound(ref string, names ...string) error {
+	hint := "list all boxes with: boxlite ls -a"
+	if near := suggest.Closest(ref, names); near != "" {
+		hint = "did you mean " + near + "?"
+	}
 	return &protocol.Error{
 		Kind: protocol.KindNotFound, Op: "look up the box", Box: ref,
-		Err: errors.New("there is no such box"), Hint: "list all boxes with: boxlite ls -a",
+		Err: errors.New("there is no such box"), Hint: hint,
 	}
 }

@@ -103,7 +103,7 @@ func (s *Store) Create(ctx context.Context, config Config) (Record, error) {
 		return Record{}, lockError("create the box", config.Label(), err)
 	}
 	defer lock.Close()
-	if err := s.checkFree(config.Name); err != nil {
+	if err := s.checkFree("create the box", config.Name); err != nil {
 		return Record{}, err
 	}
 	record := Record{ID: config.ID, Config: config, State: State{Status: Configured}}
@@ -111,26 +111,26 @@ func (s *Store) Create(ctx context.Context, config Config) (Record, error) {
 		return Record{}, storageError("create the box", config.Label(), err)
 	}
 	// Whoever has found the box already may have recorded it.
-	created := &Locked{Record: record, store: s, unrecorded: audit.Created}
+	created := &Locked{Record: record, store: s, unrecorded: note{event: audit.Created}}
 	if err := created.record(s.log.AppendOnce); err != nil {
 		return Record{}, errors.Join(err, s.unbuild(record.ID))
 	}
 	return record, nil
 }
 
-func (s *Store) checkFree(name string) error {
+func (s *Store) checkFree(op, name string) error {
 	if name == "" {
 		return nil
 	}
 	ids, err := s.ids()
 	if err != nil {
-		return storageError("create the box", name, err)
+		return storageError(op, name, err)
 	}
 	for _, id := range ids {
 		config, err := s.config(id)
 		if err == nil && config.Name == name {
 			return &protocol.Error{
-				Kind: protocol.KindAlreadyExists, Op: "create the box", Box: name,
+				Kind: protocol.KindAlreadyExists, Op: op, Box: name,
 				Err:  fmt.Errorf("the name is taken by box %s", id),
 				Hint: "choose another name, or remove that box with: boxlite rm " + name,
 			}

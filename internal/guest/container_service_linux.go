@@ -58,6 +58,8 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 		Hosts:      hostsFile(r.GetHostname()),
 		ResolvConf: []byte("# This box has no network.\n"),
 		Cgroup:     cgroup,
+
+		Capabilities: (*protocol.Capabilities)(r.Capabilities),
 	})
 	if err != nil {
 		return nil, protocol.ToStatus(err)

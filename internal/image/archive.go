@@ -35,7 +35,7 @@ type archiveImage struct {
 // archive may come from a pipe, and manifest.json is at its end, everything is
 // copied before anything is understood.
 func (p *puller) importArchive(ctx context.Context) (Image, error) {
-	in, from, err := p.open()
+	in, from, err := p.open(ctx)
 	if err != nil {
 		return Image{}, err
 	}

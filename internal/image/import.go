@@ -20,7 +20,7 @@ import (
 
 // open opens the source's file, or standard input. The origin is nil for what
 // can't be recognised later.
-func (p *puller) open() (io.ReadCloser, *origin, error) {
+func (p *puller) open(ctx context.Context) (io.ReadCloser, *origin, error) {
 	if p.source.path == stdin {
 		if p.stdin == nil {
 			return nil, nil, &protocol.Error{Kind: protocol.KindInvalidArgument, Err: errors.New("there is no standard input to read")}
@@ -35,6 +35,10 @@ func (p *puller) open() (io.ReadCloser, *origin, error) {
 	if err != nil {
 		f.Close()
 		return nil, nil, err
+	}
+	if info.IsDir() && p.source.scheme == schemeRootfs {
+		f.Close()
+		return tarFolder(ctx, p.source.path), nil, nil
 	}
 	if info.IsDir() {
 		f.Close()
@@ -71,9 +75,9 @@ func (s *Store) imported(images []Image, src source, platform ocispec.Platform) 
 	return Image{}, false
 }
 
-// importRootfs imports a tar of a root filesystem as an image of one layer.
+// importRootfs imports a tar, or a folder, of a root filesystem as an image of one layer.
 func (p *puller) importRootfs(ctx context.Context) (Image, error) {
-	in, from, err := p.open()
+	in, from, err := p.open(ctx)
 	if err != nil {
 		return Image{}, err
 	}

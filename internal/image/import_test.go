@@ -251,7 +251,7 @@ func TestImportsThatFail(t *testing.T) {
 		{"rootfs that is not there", "rootfs:/no/such/file", protocol.KindImage, "no such file", "/no/such/file is right"},
 		{"archive that is not there", "docker-archive:/no/such/file", protocol.KindImage, "no such file", "/no/such/file is right"},
 		{"layout that is not there", "oci:/no/such/dir", protocol.KindImage, "no such file", "oci-layout and index.json"},
-		{"directory as rootfs", "rootfs:" + dir, protocol.KindImage, "is a directory", "tar -C " + dir},
+		{"directory as archive", "docker-archive:" + dir, protocol.KindImage, "is a directory", "docker-archive:-"},
 		{"empty directory as layout", "oci:" + dir, protocol.KindImage, "no such file", "oci-layout and index.json"},
 		{"nothing named", "rootfs:", protocol.KindInvalidArgument, "names no file", "rootfs:FILE"},
 		{"no standard input", "rootfs:-", protocol.KindInvalidArgument, "no standard input", ""},

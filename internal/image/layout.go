@@ -99,6 +99,9 @@ func notReadable(err error, path, more string) error {
 	if errors.Is(err, os.ErrNotExist) {
 		e.Hint = fmt.Sprintf("check that %s is right%s", path, more)
 	}
+	if errors.Is(err, os.ErrPermission) {
+		e.Hint = "use what you may read, or pipe it in as a tar that somebody made who may"
+	}
 	return e
 }
 

@@ -22,8 +22,7 @@ const parallelLayers = 4
 // Pull fetches an image from a registry, or imports it from a file, and puts it
 // into the store. What the store already holds is not fetched again.
 func (s *Store) Pull(ctx context.Context, ref string, opts PullOptions) (Image, error) {
-	image, err := s.pull(ctx, ref, opts)
-	return image, fail("pull image "+ref, protocol.KindImage, err)
+	return s.pullFirst(ctx, s.candidates(ref), opts)
 }
 
 func (s *Store) pull(ctx context.Context, ref string, opts PullOptions) (Image, error) {
@@ -88,10 +87,16 @@ func (s *Store) Resolve(ctx context.Context, ref string, opts PullOptions) (Imag
 	if s.isEmbedded(ref) {
 		ref = s.opts.Embedded.Reference
 	}
+	for _, candidate := range s.candidates(ref) {
+		for _, i := range match(images, candidate, opts.Platform) {
+			have, err := parsePlatform(i.Platform)
+			if named := i.Reference == normalise(candidate) || s.isEmbedded(ref); err == nil && named && satisfies(have, platform) {
+				return i, nil
+			}
+		}
+	}
 	for _, i := range match(images, ref, opts.Platform) {
-		have, err := parsePlatform(i.Platform)
-		named := i.Reference == normalise(ref) || s.isEmbedded(ref)
-		if err == nil && (named && satisfies(have, platform) || !named && len(ref) >= len("sha256:")+minPrefix) {
+		if i.Reference != normalise(ref) && !s.isEmbedded(ref) && len(ref) >= len("sha256:")+minPrefix {
 			return i, nil
 		}
 	}

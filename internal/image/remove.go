@@ -62,27 +62,45 @@ func (s *Store) remove(ctx context.Context, ref string, inUse func(digest string
 // downloads, and all else that nothing refers to. It returns how many bytes of the
 // disk that freed.
 func (s *Store) Prune(ctx context.Context, inUse func(digest string) bool) (int64, error) {
-	freed, err := s.prune(ctx, inUse)
+	_, freed, err := s.prune(ctx, false, inUse)
 	return freed, fail("remove unused images", protocol.KindStorage, err)
 }
 
-func (s *Store) prune(ctx context.Context, inUse func(digest string) bool) (int64, error) {
+// PruneNamed is Prune that also deletes images which have a name. It returns what
+// was removed, as Remove does.
+func (s *Store) PruneNamed(ctx context.Context, inUse func(digest string) bool) ([]string, int64, error) {
+	removed, freed, err := s.prune(ctx, true, inUse)
+	return removed, freed, fail("remove unused images", protocol.KindStorage, err)
+}
+
+func (s *Store) prune(ctx context.Context, named bool, inUse func(digest string) bool) (removed []string, freed int64, err error) {
 	embedded := s.embeddedDigest() // before the lock, which it may need
 	unlock, err := s.lock(ctx)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	defer unlock()
 	index, err := s.readIndex()
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
-	if len(index.dropUnnamed(func(r record) bool { return !inUse(r.Digest.String()) })) > 0 {
-		if err := s.writeIndex(index); err != nil {
-			return 0, err
+	unused := func(r record) bool { return !inUse(r.Digest.String()) }
+	if named {
+		for _, r := range index.untag(unused) {
+			if r.Reference != "" {
+				removed = append(removed, "untagged: "+r.Reference)
+			}
 		}
 	}
-	return s.sweep(index, embedded, inUse, true), nil
+	for _, r := range index.dropUnnamed(unused) {
+		removed = append(removed, "deleted: "+r.ID.String())
+	}
+	if len(removed) > 0 {
+		if err := s.writeIndex(index); err != nil {
+			return nil, 0, err
+		}
+	}
+	return removed, s.sweep(index, embedded, inUse, true), nil
 }
 
 // dropUnnamed takes the images that have no name, and that match, from the index.

@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/suggest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -24,6 +26,9 @@ type Options struct {
 	// Mirrors lists, for a registry such as "docker.io", hosts to be tried before
 	// it. A host may begin with "http://" if it has no TLS.
 	Mirrors map[string][]string
+	// Registries are asked, in this order, for images whose name says no registry.
+	// Empty means docker.io.
+	Registries []string
 	// Limits bounds what an image may need.
 	Limits flatten.Limits
 	// Network bounds how long a registry may keep us waiting.
@@ -117,6 +122,9 @@ func Open(dir string, opts Options) (*Store, error) {
 		opts.Network.RetryDelay = time.Second
 	}
 	opts.Limits = opts.Limits.WithDefaults()
+	if err := checkRegistries(opts.Registries); err != nil {
+		return nil, err
+	}
 	s := &Store{dir: dir, opts: opts}
 	s.embedded = sync.OnceValues(s.describeEmbedded)
 	for _, sub := range []string{blobsDir, partialDir, disksDir, locksDir, tmpDir} {
@@ -153,12 +161,17 @@ func (s *Store) Get(ctx context.Context, ref string) (Image, error) {
 	if s.isEmbedded(ref) {
 		ref = s.opts.Embedded.Reference
 	}
-	found := match(images, ref, defaultPlatform())
+	var found []Image
+	for _, candidate := range append(s.candidates(ref), ref) {
+		if found = match(images, candidate, defaultPlatform()); len(found) > 0 {
+			break
+		}
+	}
 	if len(found) == 0 {
 		return Image{}, &protocol.Error{
 			Kind: protocol.KindNotFound, Op: op,
 			Err:  fmt.Errorf("no such image in the store"),
-			Hint: "list the images that are there with `boxlite images`, or fetch it with `boxlite pull`",
+			Hint: hintMissing(ref, images),
 		}
 	}
 	for _, i := range found[1:] {
@@ -202,3 +215,19 @@ func (s *Store) List(ctx context.Context) ([]Image, error) {
 }
 
 func defaultPlatform() string { return "linux/" + runtime.GOARCH }
+
+// hintMissing says which image may have been meant by a name that none has.
+func hintMissing(ref string, images []Image) string {
+	var names []string
+	for _, i := range images {
+		short, _ := strings.CutPrefix(i.Reference, "docker.io/")
+		names = append(names, i.Reference, strings.TrimPrefix(short, "library/"))
+	}
+	for _, name := range names[:len(names):len(names)] {
+		names = append(names, strings.TrimSuffix(name, ":latest"))
+	}
+	if near := suggest.Closest(ref, names); near != "" {
+		return fmt.Sprintf("did you mean %s? if not, fetch it with `boxlite pull`", near)
+	}
+	return "list the images that are there with `boxlite images`, or fetch it with `boxlite pull`"
+}

@@ -40,6 +40,43 @@ func TestKilledBeforeItIsRecorded(t *testing.T) {
 	}
 }
 
+// TestKilledWhileRenaming kills a creator while it renames a box: that has one name
+// or the other, and what happened is in the audit log once.
+func TestKilledWhileRenaming(t *testing.T) {
+	for _, c := range []struct {
+		stage, name string
+		want        []boxlite.EventType
+	}{
+		{"rename/marked", "new", []boxlite.EventType{boxlite.EventCreated}},
+		{"record/renamed", "other", []boxlite.EventType{boxlite.EventCreated, boxlite.EventRenamed}},
+		{"recorded/renamed", "other", []boxlite.EventType{boxlite.EventCreated, boxlite.EventRenamed}},
+	} {
+		t.Run(c.stage, func(t *testing.T) {
+			t.Parallel()
+			home := newHome(t)
+			hit(t, home, c.stage, "attached", "new", "create", "rename")
+			rt := openHome(t, home)
+			list, err := rt.List(t.Context())
+			if err != nil || len(list) == 0 {
+				t.Fatalf("got %d boxes, %v", len(list), err)
+			}
+			if latest := list[len(list)-1]; latest.Name != c.name || latest.Error != "" {
+				t.Errorf("the box is %q, error %q, want %q", latest.Name, latest.Error, c.name)
+			}
+			if got := eventsOf(t, rt, "new"); !slices.Equal(got, c.want) {
+				t.Errorf("recorded %q, want %q", got, c.want)
+			}
+			// Neither name is taken by what was left.
+			for _, name := range []string{"new", "other"} {
+				if _, _, err := rt.GetOrCreate(t.Context(), boxlite.BoxSpec{Name: name}); err != nil {
+					t.Error(err)
+				}
+			}
+			nothingLeft(t, rt, home)
+		})
+	}
+}
+
 // waitForEnd waits until a box, if it is there, does not run.
 func waitForEnd(t *testing.T, rt *boxlite.Runtime, name string) {
 	t.Helper()

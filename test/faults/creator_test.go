@@ -94,6 +94,8 @@ func do(ctx context.Context, rt *boxlite.Runtime, name, step string) error {
 		return box.Stop(ctx)
 	case "remove":
 		return box.Remove(ctx)
+	case "rename":
+		return box.Rename(ctx, "other")
 	}
 	return errors.New("no such step")
 }

@@ -18,13 +18,13 @@ var layers = [][]string{
 	{"internal/vmm", "internal/network"},
 	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe"},
 	{"internal/assets", "internal/audit"},
-	{"internal/protocol", "internal/durable", "internal/stage", "kernel"},
+	{"internal/protocol", "internal/durable", "internal/stage", "internal/suggest", "kernel"},
 }
 
 // apart are the parts outside the layers, with all that each may import. Nothing
 // in the layers imports them.
 var apart = map[string][]string{
-	"cmd/boxlite":       {"."},
+	"cmd/boxlite":       {".", "internal/suggest"},
 	"cmd/boxlite-guest": {"internal/guest"},
 	"examples":          {"."},
 	"internal/guest":    {"internal/portal", "internal/protocol"},

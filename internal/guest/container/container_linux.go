@@ -31,6 +31,9 @@ type Config struct {
 	// /etc/resolv.conf. The image's own files are hidden, not changed; nil
 	// leaves them visible.
 	Hosts, ResolvConf []byte
+	// Capabilities are those that root has, and what anyone can gain. Nil means
+	// Docker's.
+	Capabilities *protocol.Capabilities
 	// Cgroup is the folder of an existing cgroup v2, without processes, below
 	// which all processes are born. It also confines them to the usual devices:
 	// without it, which is for tests, root in the container can make and open any
@@ -44,8 +47,9 @@ const maxStarting = 32
 
 // Container is a running set of namespaces, ready for processes.
 type Container struct {
-	config Config
-	limits []limit
+	config       Config
+	capabilities protocol.Capabilities
+	limits       []limit
 	// init is PID 1 of the container. Its namespaces are the container's.
 	init *Child
 	// initFD is init's pidfd; root, null and pts are the container's /, /dev/null
@@ -68,15 +72,23 @@ func New(ctx context.Context, config Config) (*Container, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, internal("set up the container", err)
 	}
+	if config.Capabilities != nil {
+		if err := checkCapabilities(*config.Capabilities); err != nil {
+			return nil, err
+		}
+	}
 	// New processes share the agent's memory for a moment: root in the
 	// container must not get at it through /proc.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return nil, internal("make the agent non-dumpable", err)
 	}
 	c := &Container{
-		config: config, programs: make(chan *program),
+		config: config, capabilities: protocol.DefaultCapabilities, programs: make(chan *program),
 		starting: make(chan struct{}, maxStarting),
 		users:    userCache{settled: settled},
+	}
+	if config.Capabilities != nil {
+		c.capabilities = *config.Capabilities
 	}
 	if err := c.start(); err != nil {
 		c.Kill()

@@ -28,6 +28,7 @@
 // no process of the container sees it. It sees a new process before execve, when
 // that still shares the agent's memory. But the agent is not dumpable, so to look
 // at such a process through /proc, ptrace or process_vm_readv takes
-// CAP_SYS_PTRACE, which is not among the capabilities that anyone in the container
-// can have. All files are closed before execve.
+// CAP_SYS_PTRACE. That, and other capabilities that lead to the agent or into the
+// kernel, nobody in the container can have (protocol.WithheldCapabilities): New
+// refuses a Config with them, whoever asks. All files are closed before execve.
 package container

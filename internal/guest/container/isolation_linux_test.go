@@ -205,8 +205,13 @@ func TestSystemCalls(t *testing.T) {
 // TestDevices: nodes can be made, as in Docker, but those of the guest's disks and
 // console can't be opened.
 func TestDevices(t *testing.T) {
-	cgroup := newCgroup(t)
-	c := newContainer(t, Config{Cgroup: cgroup})
+	t.Run("default", func(t *testing.T) { testDevices(t, Config{}) })
+	t.Run("all capabilities", func(t *testing.T) { testDevices(t, Config{Capabilities: all(t)}) })
+}
+
+func testDevices(t *testing.T, config Config) {
+	config.Cgroup = newCgroup(t)
+	c := newContainer(t, config)
 	sh(t, c, "cd /tmp; mknod disk b 254 0; mknod mem c 1 1; mknod console c 5 1; mknod kmsg c 1 11; mknod null c 1 3; mknod zero b 1 5")
 	sh(t, c, "echo x > /tmp/null; dd if=/dev/zero of=/dev/null count=1; head -c 1 /dev/urandom; ls -l /dev/pts/ptmx")
 	for _, open := range []string{"</tmp/disk", "</tmp/mem", ">/tmp/console", "</tmp/kmsg", "</tmp/zero"} {
@@ -242,7 +247,12 @@ func TestCgroup(t *testing.T) {
 // TestAgentIsOutOfReach looks from the container at a process that is about to
 // execute its command, and still shares the memory of the test.
 func TestAgentIsOutOfReach(t *testing.T) {
-	c := newContainer(t, Config{})
+	t.Run("default", func(t *testing.T) { testAgentIsOutOfReach(t, Config{}) })
+	t.Run("all capabilities", func(t *testing.T) { testAgentIsOutOfReach(t, Config{Capabilities: all(t)}) })
+}
+
+func testAgentIsOutOfReach(t *testing.T, config Config) {
+	c := newContainer(t, config)
 	l, err := c.prepare(Process{Args: []string{"true"}, Stdin: true})
 	mustDo(t, err)
 	defer l.close()

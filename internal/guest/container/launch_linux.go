@@ -90,10 +90,10 @@ func (c *Container) enter() error {
 	if err := c.openFiles(); err != nil {
 		return internal("open the container's files", err)
 	}
-	if err := limitCapabilities(); err != nil {
+	if err := limitCapabilities(c.capabilities); err != nil {
 		return internal("limit capabilities", err)
 	}
-	if err := loadThreadFilter(); err != nil {
+	if err := loadThreadFilter(c.capabilities); err != nil {
 		return internal("load the seccomp filter", err)
 	}
 	return nil
@@ -139,7 +139,7 @@ func (l *launch) program(c *Container) (*program, error) {
 	// All is close-on-exec anyway; but nothing of the agent may ever leak.
 	p.add("close files", unix.SYS_CLOSE_RANGE, 3, ^uintptr(0)>>32, 0)
 	p.addFilter()
-	p.add("limit capabilities", unix.SYS_CAPSET, p.ref(unsafe.Pointer(capHeader())), p.ref(unsafe.Pointer(containerCaps())))
+	p.add("limit capabilities", unix.SYS_CAPSET, p.ref(unsafe.Pointer(capHeader())), p.ref(unsafe.Pointer(startCaps(c.capabilities))))
 	p.add("set groups", unix.SYS_SETGROUPS, uintptr(len(l.who.groups)), p.ref(unsafe.Pointer(&l.who.groups[0])))
 	p.add("set group", unix.SYS_SETRESGID, uintptr(l.who.gid), uintptr(l.who.gid), uintptr(l.who.gid))
 	p.add("set user", unix.SYS_SETRESUID, uintptr(l.who.uid), uintptr(l.who.uid), uintptr(l.who.uid))

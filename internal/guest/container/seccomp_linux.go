@@ -6,12 +6,15 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
 //go:generate go run ./seccompgen .
 
 // Every process is under two filters. The first, filter, is Docker's default
-// profile. Loading it takes longer than all else that a process's start needs,
+// profile; wideFilter where the container has capabilities that it takes to make
+// use of more system calls. Loading it takes longer than all else that a process's start needs,
 // so the thread that starts processes loads it once and they inherit it. But two
 // system calls must be left for the start itself: clone3, without which there is
 // no birth in a cgroup, and setns. The second filter, which each process loads
@@ -23,8 +26,15 @@ const (
 	dataArch   = 4
 )
 
+// wide are the capabilities for which there is wideFilter.
+const wide = 1<<unix.CAP_SYS_NICE | 1<<unix.CAP_SYS_TIME | 1<<unix.CAP_SYS_TTY_CONFIG | 1<<unix.CAP_SYSLOG
+
 // threadFilter returns the first filter.
-func threadFilter() []unix.SockFilter {
+func threadFilter(caps protocol.Capabilities) []unix.SockFilter {
+	first := filter[:]
+	if caps&wide != 0 {
+		first = wideFilter[:]
+	}
 	const allow = unix.SECCOMP_RET_ALLOW
 	return slices.Concat([]unix.SockFilter{
 		load(dataArch),
@@ -33,7 +43,7 @@ func threadFilter() []unix.SockFilter {
 		jump(unix.SYS_CLONE3, 1, 0),
 		jump(unix.SYS_SETNS, 0, 1),
 		{Code: unix.BPF_RET, K: allow},
-	}, filter[:])
+	}, first)
 }
 
 // processFilter is the second filter.
@@ -59,8 +69,8 @@ func jump(k uint32, equal, other uint8) unix.SockFilter {
 
 // loadThreadFilter puts the calling thread under the first filter. It takes
 // CAP_SYS_ADMIN, as no_new_privs would take the power of set-user-ID programs.
-func loadThreadFilter() error {
-	prog := sockFprog(threadFilter())
+func loadThreadFilter(caps protocol.Capabilities) error {
+	prog := sockFprog(threadFilter(caps))
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, 0, uintptr(unsafe.Pointer(prog)))
 	if errno != 0 {
 		return fmt.Errorf("load the seccomp filter: %w", errno)

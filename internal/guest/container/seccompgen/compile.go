@@ -48,10 +48,10 @@ func branch(comparison uint16, k uint32, yes, no program) program {
 // compile returns the filter of a target. It works as libseccomp's and runc's:
 // what the profile doesn't know fails with EPERM, or with ENOSYS if it is newer
 // than all that the profile knows, as programs expect of an older kernel.
-func compile(t target) (program, error) {
+func compile(f filter, t target) (program, error) {
 	other := fail(uint32(unix.ENOSYS))
 	for _, a := range slices.Backward(t.abis) {
-		known, err := verdicts(t, a)
+		known, err := verdicts(f, t, a)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", a.table, err)
 		}

@@ -41,8 +41,9 @@ func TestCompile(t *testing.T) {
 	for bit := range 64 {
 		values = append(values, 1<<bit)
 	}
-	for _, target := range targets {
-		filter, err := compile(target)
+	for n := range len(targets) * len(filters) {
+		target, f := targets[n/len(filters)], filters[n%len(filters)]
+		filter, err := compile(f, target)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +51,7 @@ func TestCompile(t *testing.T) {
 			t.Errorf("%s: %d instructions", target.goarch, len(filter))
 		}
 		for _, a := range target.abis {
-			known, err := verdicts(target, a)
+			known, err := verdicts(f, target, a)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +86,7 @@ func TestCompile(t *testing.T) {
 
 // TestProfile spot-checks what everyone expects of Docker's default.
 func TestProfile(t *testing.T) {
-	known, err := verdicts(targets[0], targets[0].abis[0])
+	known, err := verdicts(filters[0], targets[0], targets[0].abis[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// capabilities are those of the container that the profile asks for.
-var capabilities = []string{"CAP_SYS_CHROOT"}
+// filter is one translation of the profile: for containers that have these of the
+// capabilities for which the profile lets more system calls through.
+type filter struct {
+	name, comment string
+	capabilities  []string
+}
+
+// filters leave out CAP_DAC_READ_SEARCH, which a container may have: with it
+// comes open_by_handle_at, which opens files outside of the container's root.
+var filters = []filter{
+	{"filter", "is Docker's default seccomp profile", []string{"CAP_SYS_CHROOT"}},
+	{
+		"wideFilter", "is the profile for containers with more capabilities",
+		[]string{"CAP_SYS_CHROOT", "CAP_SYS_NICE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_SYSLOG"},
+	},
+}
 
 // verdict is what happens to a system call: it is allowed if any of its
 // conditions holds, and fails with errno otherwise.
@@ -27,7 +41,7 @@ type condition []specs.LinuxSeccompArg
 
 // verdicts returns what the profile says of all system calls of an ABI that it
 // knows, by number.
-func verdicts(t target, a abi) (map[uint32]verdict, error) {
+func verdicts(f filter, t target, a abi) (map[uint32]verdict, error) {
 	info, err := arch.GetInfo(a.table)
 	if err != nil {
 		return nil, err
@@ -38,7 +52,7 @@ func verdicts(t target, a abi) (map[uint32]verdict, error) {
 	}
 	result := map[uint32]verdict{}
 	for _, rule := range profile.Syscalls {
-		if !applies(rule, t.docker) {
+		if !applies(rule, t.docker, f.capabilities) {
 			continue
 		}
 		for _, name := range rule.Names {
@@ -67,7 +81,7 @@ func verdicts(t target, a abi) (map[uint32]verdict, error) {
 // applies reports whether a rule is for this architecture and for the
 // capabilities of the container. The guest's kernel is newer than any that the
 // profile names.
-func applies(rule *seccomp.Syscall, docker string) bool {
+func applies(rule *seccomp.Syscall, docker string, capabilities []string) bool {
 	if f := rule.Excludes; f != nil {
 		has := func(c string) bool { return slices.Contains(capabilities, c) }
 		if slices.Contains(f.Arches, docker) || slices.ContainsFunc(f.Caps, has) || f.MinKernel != nil {

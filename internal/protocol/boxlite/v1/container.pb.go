@@ -36,7 +36,10 @@ type ContainerInitRequest struct {
 	// Whether something will be written to the main process's standard input.
 	MainStdin bool `protobuf:"varint,8,opt,name=main_stdin,json=mainStdin,proto3" json:"main_stdin,omitempty"`
 	// Signal that asks the main process to end; 0 means SIGTERM.
-	StopSignal    uint32 `protobuf:"varint,9,opt,name=stop_signal,json=stopSignal,proto3" json:"stop_signal,omitempty"`
+	StopSignal uint32 `protobuf:"varint,9,opt,name=stop_signal,json=stopSignal,proto3" json:"stop_signal,omitempty"`
+	// The capabilities of root, and what anyone can gain: bit n is the one with
+	// number n. Without, they are Docker's default.
+	Capabilities  *uint64 `protobuf:"varint,10,opt,name=capabilities,proto3,oneof" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -130,6 +133,13 @@ func (x *ContainerInitRequest) GetMainStdin() bool {
 func (x *ContainerInitRequest) GetStopSignal() uint32 {
 	if x != nil {
 		return x.StopSignal
+	}
+	return 0
+}
+
+func (x *ContainerInitRequest) GetCapabilities() uint64 {
+	if x != nil && x.Capabilities != nil {
+		return *x.Capabilities
 	}
 	return 0
 }
@@ -336,7 +346,7 @@ var File_boxlite_v1_container_proto protoreflect.FileDescriptor
 const file_boxlite_v1_container_proto_rawDesc = "" +
 	"\n" +
 	"\x1aboxlite/v1/container.proto\x12\n" +
-	"boxlite.v1\x1a\x1aboxlite/v1/execution.proto\"\x8d\x02\n" +
+	"boxlite.v1\x1a\x1aboxlite/v1/execution.proto\"\xc7\x02\n" +
 	"\x14ContainerInitRequest\x12\x1d\n" +
 	"\n" +
 	"image_disk\x18\x01 \x01(\tR\timageDisk\x12\x19\n" +
@@ -349,7 +359,10 @@ const file_boxlite_v1_container_proto_rawDesc = "" +
 	"\n" +
 	"main_stdin\x18\b \x01(\bR\tmainStdin\x12\x1f\n" +
 	"\vstop_signal\x18\t \x01(\rR\n" +
-	"stopSignal\"\x17\n" +
+	"stopSignal\x12'\n" +
+	"\fcapabilities\x18\n" +
+	" \x01(\x04H\x00R\fcapabilities\x88\x01\x01B\x0f\n" +
+	"\r_capabilities\"\x17\n" +
 	"\x15ContainerInitResponse\"\x17\n" +
 	"\x15ContainerStartRequest\";\n" +
 	"\x16ContainerStartResponse\x12!\n" +
@@ -407,6 +420,7 @@ func file_boxlite_v1_container_proto_init() {
 		return
 	}
 	file_boxlite_v1_execution_proto_init()
+	file_boxlite_v1_container_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
