@@ -24,6 +24,9 @@ const (
 	Stopped  Type = "stopped"
 	Failed   Type = "failed"
 	Removed  Type = "removed"
+
+	CopiedIn  Type = "copied-in"
+	CopiedOut Type = "copied-out"
 )
 
 // Event is a line of the log. Arguments and environments may hold secrets, and
@@ -43,7 +46,11 @@ type Event struct {
 	Image       string `json:"image,omitempty"`
 	ImageDigest string `json:"imageDigest,omitempty"`
 	// Command is the name of a program, without its arguments.
-	Command     string `json:"command,omitempty"`
+	Command string `json:"command,omitempty"`
+	// HostPath and BoxPath are the ends of a copy. HostPath is empty if that is a
+	// stream.
+	HostPath    string `json:"hostPath,omitempty"`
+	BoxPath     string `json:"boxPath,omitempty"`
 	Engine      string `json:"engine,omitempty"`
 	Accelerator string `json:"accelerator,omitempty"`
 	Isolation   string `json:"isolation,omitempty"`
@@ -96,7 +103,7 @@ func shortened(e Event, limit int) Event {
 	}
 	cut((*string)(&e.Type), limit)
 	for _, text := range []*string{
-		&e.Box, &e.Name, &e.Image, &e.ImageDigest, &e.Command, &e.Engine, &e.Accelerator, &e.Isolation, &e.Error, &e.Hint,
+		&e.Box, &e.Name, &e.Image, &e.ImageDigest, &e.Command, &e.HostPath, &e.BoxPath, &e.Engine, &e.Accelerator, &e.Isolation, &e.Error, &e.Hint,
 	} {
 		cut(text, limit)
 	}
