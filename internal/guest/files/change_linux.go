@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boxlite-go/boxlite/internal/protocol/archive"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
@@ -39,6 +40,9 @@ func change(root Root, r *boxlitev1.FileChangeRequest) error {
 	case *boxlitev1.FileChangeRequest_Rename:
 		return inParent(root, name, func(dir int, base string) error {
 			return inParent(root, kind.Rename, func(toDir int, toBase string) error {
+				if archive.IsMount(dir, base) || archive.IsMount(toDir, toBase) {
+					return unix.EBUSY
+				}
 				return unix.Renameat(dir, base, toDir, toBase)
 			})
 		})
@@ -152,8 +156,12 @@ func makeFolders(root Root, name string, mode uint32) error {
 	return unix.Close(fd)
 }
 
-// remove removes a file or an empty folder.
+// remove removes a file or an empty folder. The mounts are not of the agent's
+// namespace, so the kernel would remove what they are on.
 func remove(dir int, base string) error {
+	if archive.IsMount(dir, base) {
+		return unix.EBUSY
+	}
 	err := unix.Unlinkat(dir, base, 0)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) {
 		if e := unix.Unlinkat(dir, base, unix.AT_REMOVEDIR); !errors.Is(e, unix.ENOTDIR) {
@@ -186,6 +194,9 @@ func removeAll(dir int, base string, depth int) error {
 	for range attempts {
 		if err := removeIn(folder, depth+1); err != nil {
 			return err
+		}
+		if archive.IsMount(dir, base) {
+			return unix.EBUSY
 		}
 		if err = unix.Unlinkat(dir, base, unix.AT_REMOVEDIR); !errors.Is(err, unix.ENOTEMPTY) {
 			return err

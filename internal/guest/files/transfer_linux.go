@@ -67,6 +67,8 @@ func refused(err error) error {
 		kind, hint = protocol.KindInvalidArgument, "copy it as an archive, with --archive or CopyOptions.Archive"
 	case errors.Is(err, archive.ErrOutside):
 		kind = protocol.KindInvalidArgument
+	case errors.Is(err, unix.EBUSY):
+		hint = "something is mounted there: write to it with a command that runs in the box"
 	case errors.Is(err, unix.EEXIST):
 		hint = "leave out --no-overwrite, or CopyOptions.NoOverwrite, to replace it"
 	}

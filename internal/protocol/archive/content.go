@@ -30,18 +30,36 @@ func (u *unpacker) makeFile(h *tar.Header, name string) error {
 	if e := unix.Close(fd); err == nil {
 		err = e
 	}
-	if err == nil && u.o.NoOverwrite {
-		// Unlike rename, link fails if the name is taken.
-		err = unix.Linkat(dir, u.temporary, dir, name, 0)
-	} else if err == nil {
-		if err = unix.Renameat(dir, u.temporary, dir, name); err == nil {
-			return nil
-		}
+	if err == nil {
+		err = u.settle(name)
 	}
-	if e := unix.Unlinkat(dir, u.temporary, 0); err == nil {
-		err = e
+	if err != nil {
+		_ = unix.Unlinkat(dir, u.temporary, 0) // it is gone if it has its name
 	}
 	return err
+}
+
+// settle gives what is complete its own name.
+func (u *unpacker) settle(name string) error {
+	dir := u.top().fd
+	err := renameNew(dir, u.temporary, name)
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, unix.EEXIST) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOTSUP) && !errors.Is(err, unix.ENOSYS):
+		return err
+	case u.o.NoOverwrite && errors.Is(err, unix.EEXIST):
+		return err
+	case u.o.NoOverwrite: // the file system can't
+		if err := unix.Linkat(dir, u.temporary, dir, name, 0); err != nil {
+			return err
+		}
+		return unix.Unlinkat(dir, u.temporary, 0)
+	case IsMount(dir, name):
+		// In another mount namespace, the kernel would let go of the mount.
+		return unix.EBUSY
+	}
+	return unix.Renameat(dir, u.temporary, dir, name)
 }
 
 // fill writes the content of a file. Zeros of a sparse file become holes.

@@ -55,3 +55,11 @@ func setTimes(fd int, modified unix.Timespec) error {
 	tv := unix.NsecToTimeval(modified.Nano())
 	return unix.Futimes(fd, []unix.Timeval{tv, tv})
 }
+
+// renameNew renames a file, unless the new name is taken.
+func renameNew(dir int, from, to string) error {
+	return unix.RenameatxNp(dir, from, dir, to, unix.RENAME_EXCL)
+}
+
+// IsMount reports whether something is mounted on a file: the kernel looks itself.
+func IsMount(int, string) bool { return false }

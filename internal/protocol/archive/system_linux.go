@@ -137,3 +137,21 @@ func setTimes(fd int, modified unix.Timespec) error {
 	}
 	return nil
 }
+
+// renameNew renames a file, unless the new name is taken.
+func renameNew(dir int, from, to string) error {
+	return unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
+}
+
+// IsMount reports whether something is mounted on a file in dir, an open folder.
+// In the caller's mount namespace the kernel protects these from being removed or
+// replaced, but in others it doesn't.
+func IsMount(dir int, name string) bool {
+	fd, err := unix.Openat2(dir, name, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_XDEV,
+	})
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return errors.Is(err, unix.EXDEV)
+}

@@ -197,7 +197,9 @@ func (u *unpacker) place(name string, do func(name string) error) error {
 		_ = unix.Unlinkat(dir, u.temporary, 0) // if it came to be
 		return err
 	}
-	err = unix.Renameat(dir, u.temporary, dir, name)
+	if err = unix.EBUSY; !IsMount(dir, name) {
+		err = unix.Renameat(dir, u.temporary, dir, name)
+	}
 	// Of two names for the same file, rename removes none.
 	if e := unix.Unlinkat(dir, u.temporary, 0); err == nil && !errors.Is(e, unix.ENOENT) {
 		err = e
