@@ -32,7 +32,7 @@ type CopyOptions struct {
 	// NoIncludeParent copies what is in a folder, as if the source ended in "/.".
 	NoIncludeParent bool
 	// Progress, if not nil, is called now and then, by one goroutine, with the
-	// number of bytes of files that are copied so far.
+	// number of bytes that are copied so far.
 	Progress func(bytes int64)
 }
 
@@ -110,7 +110,7 @@ func (b *Box) copyOut(ctx context.Context, boxPath, hostPath string, o CopyOptio
 		return err
 	}
 	defer unix.Close(folder)
-	request := &boxlitev1.DownloadRequest{Path: from.path, As: as, Follow: from.follow}
+	request := &boxlitev1.DownloadRequest{Path: []byte(from.path), As: []byte(as), Follow: from.follow}
 	return c.download(ctx, request, func(ctx context.Context, r io.Reader) error {
 		_, err := archive.Unpack(ctx, r, folder, archive.UnpackOptions{
 			Archive: o.Archive, UID: -1, GID: -1, NoOverwrite: o.NoOverwrite, Only: as, Umask: 0o777, Progress: o.Progress,
@@ -119,9 +119,8 @@ func (b *Box) copyOut(ctx context.Context, boxPath, hostPath string, o CopyOptio
 	})
 }
 
-// CopyTarIn unpacks a tar, which must not be compressed, in a folder of
-// the box that exists. Of the options, Archive, NoOverwrite and Progress count,
-// which here is told of the tar's bytes.
+// CopyTarIn unpacks a tar, which must not be compressed, in a folder of the box
+// that exists. Of the options, Archive, NoOverwrite and Progress count.
 func (b *Box) CopyTarIn(ctx context.Context, r io.Reader, boxDir string, o CopyOptions) error {
 	c, err := b.copier(ctx, audit.CopiedIn, "", boxDir)
 	if err == nil {
@@ -150,9 +149,9 @@ func (b *Box) copyTarOut(ctx context.Context, boxPath string, w io.Writer, o Cop
 	if err != nil {
 		return err
 	}
-	request := &boxlitev1.DownloadRequest{Path: from.path, As: from.name, Follow: from.follow}
+	request := &boxlitev1.DownloadRequest{Path: []byte(from.path), As: []byte(from.name), Follow: from.follow}
 	if from.contents {
-		request.As = ""
+		request.As = nil
 	}
 	return c.download(ctx, request, func(ctx context.Context, r io.Reader) error {
 		return copyContext(ctx, w, countingReader(r, o.Progress))
@@ -163,6 +162,9 @@ func (b *Box) copyTarOut(ctx context.Context, boxPath string, w io.Writer, o Cop
 func (b *Box) copyFailed(op string, err error) error {
 	if err == nil {
 		return nil
+	}
+	if e, ok := errors.AsType[*Error](err); ok && e.Op != "" {
+		return err // it says itself what was tried
 	}
 	hint := HintOf(err)
 	switch {

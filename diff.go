@@ -69,7 +69,7 @@ func (b *Box) diff(ctx context.Context) ([]Change, error) {
 		}
 		for _, d := range response.GetDifferences() {
 			size += len(d.GetPath())
-			changes = append(changes, Change{Path: d.GetPath(), Kind: changeKind(d.GetKind())})
+			changes = append(changes, Change{Path: string(d.GetPath()), Kind: changeKind(d.GetKind())})
 		}
 		if len(changes) > maxChanges || size > maxChangeBytes {
 			return nil, &Error{Kind: ErrResourceExhausted, Err: errors.New("there are too many changes to list")}

@@ -33,7 +33,7 @@ type fileInfo struct {
 
 // newFileInfo checks what the agent says.
 func newFileInfo(i *boxlitev1.FileInfo) (*fileInfo, error) {
-	name := i.GetName()
+	name := string(i.GetName())
 	if name == "" || name == "." || name == ".." || name != "/" && strings.ContainsAny(name, "/\x00") || len(name) > unix.PathMax {
 		return nil, &Error{Kind: ErrRPC, Err: errors.New("the box's agent names a file that can't be")}
 	}
@@ -43,7 +43,7 @@ func newFileInfo(i *boxlitev1.FileInfo) (*fileInfo, error) {
 		stat: FileStat{
 			UID: i.GetUid(), GID: i.GetGid(), Inode: i.GetInode(), Links: i.GetLinks(), Device: i.GetDevice(),
 		},
-		target: i.GetTarget(),
+		target: string(i.GetTarget()),
 	}, nil
 }
 

@@ -75,12 +75,12 @@ func (c *filesClient) failed(ctx context.Context, err error) error {
 
 // stat describes a file, and returns its path without links if they are followed.
 func (c *filesClient) stat(ctx context.Context, path string, follow bool) (fs.FileInfo, string, error) {
-	r, err := c.agent.Stat(ctx, &boxlitev1.FileStatRequest{Path: path, Follow: follow})
+	r, err := c.agent.Stat(ctx, &boxlitev1.FileStatRequest{Path: []byte(path), Follow: follow})
 	if err != nil {
 		return nil, "", c.failed(ctx, err)
 	}
 	info, err := newFileInfo(r.GetInfo())
-	return info, r.GetResolved(), err
+	return info, string(r.GetResolved()), err
 }
 
 // upload sends the tar that write writes, to be unpacked in a folder of the box.
@@ -95,7 +95,7 @@ func (c *filesClient) upload(ctx context.Context, dir string, o CopyOptions, wri
 	if err != nil {
 		return c.failed(ctx, err)
 	}
-	open := &boxlitev1.UploadOpen{Path: dir, Archive: o.Archive, NoOverwrite: o.NoOverwrite}
+	open := &boxlitev1.UploadOpen{Path: []byte(dir), Archive: o.Archive, NoOverwrite: o.NoOverwrite}
 	err = stream.Send(&boxlitev1.UploadRequest{Kind: &boxlitev1.UploadRequest_Open{Open: open}})
 	if err == nil {
 		out := bufio.NewWriterSize(&uploadWriter{stream: stream, progress: o.Progress}, copyChunk)

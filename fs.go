@@ -68,7 +68,7 @@ func (f *FS) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := c.open(f.ctx, name, &boxlitev1.FileOpen{Path: full, Read: true})
+	file, err := c.open(f.ctx, name, &boxlitev1.FileOpen{Path: []byte(full), Read: true})
 	if errors.Is(err, unix.EISDIR) {
 		info, _, err := c.stat(f.ctx, full, true)
 		if err != nil {
@@ -131,7 +131,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := c.open(f.ctx, name, &boxlitev1.FileOpen{Path: full, Read: true})
+	file, err := c.open(f.ctx, name, &boxlitev1.FileOpen{Path: []byte(full), Read: true})
 	if err != nil {
 		return nil, pathError("open", name, err)
 	}
@@ -170,7 +170,7 @@ const maxEntries = 4 << 20
 func (c *filesClient) list(ctx context.Context, full string) ([]fs.DirEntry, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := c.agent.List(ctx, &boxlitev1.FileListRequest{Path: full})
+	stream, err := c.agent.List(ctx, &boxlitev1.FileListRequest{Path: []byte(full)})
 	if err != nil {
 		return nil, c.failed(ctx, err)
 	}

@@ -28,7 +28,7 @@ func (f *FS) OpenFile(name string, flag int, perm fs.FileMode) (*File, error) {
 	}
 	access := flag & (os.O_RDONLY | os.O_WRONLY | os.O_RDWR)
 	file, err := c.open(f.ctx, name, &boxlitev1.FileOpen{
-		Path: full, Read: access != os.O_WRONLY, Write: access != os.O_RDONLY,
+		Path: []byte(full), Read: access != os.O_WRONLY, Write: access != os.O_RDONLY,
 		Append: flag&os.O_APPEND != 0, Create: flag&os.O_CREATE != 0, Exclusive: flag&os.O_EXCL != 0,
 		Truncate: flag&os.O_TRUNC != 0, Mode: guestMode(perm),
 	})
@@ -54,7 +54,7 @@ func (f *FS) change(op, name string, r *boxlitev1.FileChangeRequest) error {
 	if err != nil {
 		return err
 	}
-	r.Path = full
+	r.Path = []byte(full)
 	_, err = c.agent.Change(f.ctx, r)
 	return pathError(op, name, c.failed(f.ctx, err))
 }
@@ -86,7 +86,7 @@ func (f *FS) Rename(oldname, newname string) error {
 	if err != nil {
 		return err
 	}
-	return f.change("rename", oldname, &boxlitev1.FileChangeRequest{Kind: &boxlitev1.FileChangeRequest_Rename{Rename: to}})
+	return f.change("rename", oldname, &boxlitev1.FileChangeRequest{Kind: &boxlitev1.FileChangeRequest_Rename{Rename: []byte(to)}})
 }
 
 // Link makes newname another name for a file.
@@ -95,7 +95,7 @@ func (f *FS) Link(oldname, newname string) error {
 	if err != nil {
 		return err
 	}
-	return f.change("link", newname, &boxlitev1.FileChangeRequest{Kind: &boxlitev1.FileChangeRequest_Link{Link: from}})
+	return f.change("link", newname, &boxlitev1.FileChangeRequest{Kind: &boxlitev1.FileChangeRequest_Link{Link: []byte(from)}})
 }
 
 func inBox(op, name string) (string, error) {
@@ -107,7 +107,7 @@ func inBox(op, name string) (string, error) {
 
 // Symlink makes a symbolic link to target, which is written into it as it is.
 func (f *FS) Symlink(target, name string) error {
-	return f.change("symlink", name, &boxlitev1.FileChangeRequest{Kind: &boxlitev1.FileChangeRequest_Symlink{Symlink: target}})
+	return f.change("symlink", name, &boxlitev1.FileChangeRequest{Kind: &boxlitev1.FileChangeRequest_Symlink{Symlink: []byte(target)}})
 }
 
 // Chmod sets the permissions of a file.

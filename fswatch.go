@@ -114,7 +114,7 @@ func (f *FS) watch(ctx context.Context, name string, o WatchOptions, yield func(
 	defer cancel()
 	stop := context.AfterFunc(f.ctx, cancel)
 	defer stop()
-	stream, err := c.agent.Watch(ctx, &boxlitev1.FileWatchRequest{Path: full, Recursive: o.Recursive})
+	stream, err := c.agent.Watch(ctx, &boxlitev1.FileWatchRequest{Path: []byte(full), Recursive: o.Recursive})
 	for first := true; ; first = false {
 		var r *boxlitev1.FileWatchResponse
 		if err == nil {
@@ -147,6 +147,6 @@ func eventOfFile(name string, r *boxlitev1.FileWatchResponse) (FileEvent, bool) 
 	if e.Op.Has(FileOverflow) {
 		return FileEvent{Op: FileOverflow}, true
 	}
-	e.Name = path.Join(name, path.Join("/", r.GetPath()))
+	e.Name = path.Join(name, path.Join("/", string(r.GetPath())))
 	return e, e.Op != 0
 }

@@ -145,6 +145,8 @@ func writeEventLine(w io.Writer, e boxlite.Event) error {
 	add("name", e.Name)
 	add("image", shortImage(e.Image))
 	add("command", e.Command)
+	add("hostPath", e.HostPath)
+	add("boxPath", e.BoxPath)
 	add("isolation", e.Isolation)
 	add("security", string(e.Security))
 	if e.Exit != nil {

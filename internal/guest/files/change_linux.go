@@ -23,7 +23,7 @@ func (s *Service) Change(_ context.Context, r *boxlitev1.FileChangeRequest) (*bo
 }
 
 func change(root Root, r *boxlitev1.FileChangeRequest) error {
-	name := r.GetPath()
+	name := string(r.GetPath())
 	switch kind := r.GetKind().(type) {
 	case *boxlitev1.FileChangeRequest_Mkdir:
 		return inParent(root, name, func(dir int, base string) error { return makeFolder(root, dir, base, kind.Mkdir) })
@@ -39,7 +39,7 @@ func change(root Root, r *boxlitev1.FileChangeRequest) error {
 		return err
 	case *boxlitev1.FileChangeRequest_Rename:
 		return inParent(root, name, func(dir int, base string) error {
-			return inParent(root, kind.Rename, func(toDir int, toBase string) error {
+			return inParent(root, string(kind.Rename), func(toDir int, toBase string) error {
 				if archive.IsMount(dir, base) || archive.IsMount(toDir, toBase) {
 					return unix.EBUSY
 				}
@@ -47,7 +47,7 @@ func change(root Root, r *boxlitev1.FileChangeRequest) error {
 			})
 		})
 	case *boxlitev1.FileChangeRequest_Link:
-		return inParent(root, kind.Link, func(dir int, base string) error {
+		return inParent(root, string(kind.Link), func(dir int, base string) error {
 			return inParent(root, name, func(toDir int, toBase string) error {
 				return unix.Linkat(dir, base, toDir, toBase, 0)
 			})
@@ -58,7 +58,7 @@ func change(root Root, r *boxlitev1.FileChangeRequest) error {
 			return err
 		}
 		return inParent(root, name, func(dir int, base string) error {
-			if err := unix.Symlinkat(kind.Symlink, dir, base); err != nil || uid == 0 && gid == 0 {
+			if err := unix.Symlinkat(string(kind.Symlink), dir, base); err != nil || uid == 0 && gid == 0 {
 				return err
 			}
 			return unix.Fchownat(dir, base, int(uid), int(gid), unix.AT_SYMLINK_NOFOLLOW)
@@ -79,7 +79,7 @@ func changeAttributes(root Root, r *boxlitev1.FileChangeRequest) error {
 	if r.GetNoFollow() {
 		flags = unix.O_NOFOLLOW
 	}
-	fd, err := look(root, r.GetPath(), flags)
+	fd, err := look(root, string(r.GetPath()), flags)
 	if err != nil {
 		return err
 	}

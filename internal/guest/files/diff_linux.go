@@ -85,7 +85,7 @@ const (
 )
 
 func (d *differ) tell(kind boxlitev1.FileDifference_Kind, path string) error {
-	d.batch = append(d.batch, &boxlitev1.FileDifference{Kind: kind, Path: path})
+	d.batch = append(d.batch, &boxlitev1.FileDifference{Kind: kind, Path: []byte(path)})
 	if len(d.batch) < listBatch {
 		return context.Cause(d.ctx)
 	}

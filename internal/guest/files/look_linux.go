@@ -20,7 +20,7 @@ func (s *Service) Stat(_ context.Context, r *boxlitev1.FileStatRequest) (*boxlit
 		if r.GetFollow() {
 			flags = 0
 		}
-		fd, err := look(root, r.GetPath(), flags)
+		fd, err := look(root, string(r.GetPath()), flags)
 		if err != nil {
 			return err
 		}
@@ -29,12 +29,12 @@ func (s *Service) Stat(_ context.Context, r *boxlitev1.FileStatRequest) (*boxlit
 		if err := unix.Fstat(fd, &stat); err != nil {
 			return err
 		}
-		name := path.Clean(r.GetPath())
+		name := path.Clean(string(r.GetPath()))
 		if r.GetFollow() {
 			if name, err = resolved(root, fd); err != nil {
 				return err
 			}
-			response.Resolved = name
+			response.Resolved = []byte(name)
 		}
 		response.Info = infoOf(path.Base(name), &stat)
 		if stat.Mode&unix.S_IFMT == unix.S_IFLNK {
@@ -49,10 +49,10 @@ func (s *Service) Stat(_ context.Context, r *boxlitev1.FileStatRequest) (*boxlit
 }
 
 // readLink returns what an open link points to.
-func readLink(fd int) (string, error) {
+func readLink(fd int) ([]byte, error) {
 	var buf [unix.PathMax]byte
 	n, err := unix.Readlinkat(fd, "", buf[:])
-	return string(buf[:max(0, n)]), err
+	return buf[:max(0, n)], err
 }
 
 // listBatch is how many files one message of List describes.
@@ -61,7 +61,7 @@ const listBatch = 128
 // List describes what is in a folder.
 func (s *Service) List(r *boxlitev1.FileListRequest, stream grpc.ServerStreamingServer[boxlitev1.FileListResponse]) error {
 	return s.stream(stream.Context(), func(ctx context.Context, root Root) error {
-		folder, err := openFolder(root, r.GetPath())
+		folder, err := openFolder(root, string(r.GetPath()))
 		if err != nil {
 			return err
 		}

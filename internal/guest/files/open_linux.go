@@ -31,7 +31,7 @@ func (s *Service) Open(stream grpc.BidiStreamingServer[boxlitev1.FileRequest, bo
 			return err
 		}
 		defer unix.Close(fd)
-		f := file{fd: fd, name: path.Base(open.GetPath()), append: open.GetAppend(), stream: stream}
+		f := file{fd: fd, name: path.Base(string(open.GetPath())), append: open.GetAppend(), stream: stream}
 		if err := f.stat(); err != nil {
 			return err
 		}
@@ -69,12 +69,12 @@ func openFile(root Root, o *boxlitev1.FileOpen) (int, error) {
 	const attempts = 16 // the container may make and remove the file in turn
 	for range attempts {
 		if !o.GetCreate() || !o.GetExclusive() {
-			fd, err := openRegular(root, o.GetPath(), existing)
+			fd, err := openRegular(root, string(o.GetPath()), existing)
 			if !o.GetCreate() || !errors.Is(err, unix.ENOENT) {
 				return fd, err
 			}
 		}
-		fd, err := createFile(root, o.GetPath(), flags, o.GetMode())
+		fd, err := createFile(root, string(o.GetPath()), flags, o.GetMode())
 		if o.GetExclusive() || !errors.Is(err, unix.EEXIST) {
 			return fd, err
 		}

@@ -104,7 +104,7 @@ func resolved(root Root, fd int) (string, error) {
 
 func infoOf(name string, s *unix.Stat_t) *boxlitev1.FileInfo {
 	return &boxlitev1.FileInfo{
-		Name: name, Mode: s.Mode, Size: s.Size, ModifiedSeconds: s.Mtim.Sec, ModifiedNanos: uint32(s.Mtim.Nsec),
+		Name: []byte(name), Mode: s.Mode, Size: s.Size, ModifiedSeconds: s.Mtim.Sec, ModifiedNanos: uint32(s.Mtim.Nsec),
 		Uid: s.Uid, Gid: s.Gid, Inode: s.Ino, Links: uint64(s.Nlink), Device: s.Rdev,
 	}
 }

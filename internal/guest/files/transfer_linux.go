@@ -2,12 +2,13 @@ package files
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
@@ -31,9 +32,12 @@ func (s *Service) Upload(stream grpc.ClientStreamingServer[boxlitev1.UploadReque
 		if open == nil {
 			return unix.EINVAL
 		}
-		folder, err := openFolder(root, open.GetPath())
+		folder, err := openFolder(root, string(open.GetPath()))
 		if err != nil {
-			return err
+			return &protocol.Error{
+				Kind: kindOf(err), Err: &os.PathError{Op: "copy to", Path: string(open.GetPath()), Err: err},
+				Hint: "copy into a folder that exists in the box",
+			}
 		}
 		defer folder.Close()
 		uid, gid, err := root.Owner()
@@ -105,16 +109,16 @@ func (r *uploadReader) Read(p []byte) (int, error) {
 // Download packs a file or folder as a tar.
 func (s *Service) Download(r *boxlitev1.DownloadRequest, stream grpc.ServerStreamingServer[boxlitev1.DownloadResponse]) error {
 	return s.copy(stream.Context(), func(ctx context.Context, root Root) error {
-		if strings.Contains(r.GetAs(), "/") {
+		if bytes.ContainsRune(r.GetAs(), '/') {
 			return unix.EINVAL
 		}
-		dir, name, err := locate(root, r.GetPath(), r.GetFollow() || r.GetAs() == "")
+		dir, name, err := locate(root, string(r.GetPath()), r.GetFollow() || len(r.GetAs()) == 0)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(dir)
 		out := bufio.NewWriterSize(downloadWriter{stream}, chunk)
-		if err := archive.Pack(ctx, out, dir, name, r.GetAs(), archive.PackOptions{Skip: skipper(root)}); err != nil {
+		if err := archive.Pack(ctx, out, dir, name, string(r.GetAs()), archive.PackOptions{Skip: skipper(root)}); err != nil {
 			return err
 		}
 		return out.Flush()

@@ -61,7 +61,7 @@ type watcher struct {
 }
 
 func newWatcher(root Root, r *boxlitev1.FileWatchRequest) (*watcher, error) {
-	top, err := look(root, r.GetPath(), 0)
+	top, err := look(root, string(r.GetPath()), 0)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +194,7 @@ func (w *watcher) each(buf []byte, send func(*boxlitev1.FileWatchResponse) error
 				return err
 			}
 		}
-		if err := send(&boxlitev1.FileWatchResponse{Path: full, Mask: mask, Cookie: cookie}); err != nil {
+		if err := send(&boxlitev1.FileWatchResponse{Path: []byte(full), Mask: mask, Cookie: cookie}); err != nil {
 			return err
 		}
 	}

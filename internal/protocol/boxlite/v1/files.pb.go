@@ -74,7 +74,7 @@ func (FileDifference_Kind) EnumDescriptor() ([]byte, []int) {
 type FileInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Last element of its path; of its resolved path if links were followed.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name []byte `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// As in stat(2): type and permissions.
 	Mode            uint32 `protobuf:"varint,2,opt,name=mode,proto3" json:"mode,omitempty"`
 	Size            int64  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
@@ -86,7 +86,7 @@ type FileInfo struct {
 	Links           uint64 `protobuf:"varint,9,opt,name=links,proto3" json:"links,omitempty"`
 	Device          uint64 `protobuf:"varint,10,opt,name=device,proto3" json:"device,omitempty"`
 	// Of a symbolic link; only FileStat tells it.
-	Target        string `protobuf:"bytes,11,opt,name=target,proto3" json:"target,omitempty"`
+	Target        []byte `protobuf:"bytes,11,opt,name=target,proto3" json:"target,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -121,11 +121,11 @@ func (*FileInfo) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *FileInfo) GetName() string {
+func (x *FileInfo) GetName() []byte {
 	if x != nil {
 		return x.Name
 	}
-	return ""
+	return nil
 }
 
 func (x *FileInfo) GetMode() uint32 {
@@ -191,16 +191,16 @@ func (x *FileInfo) GetDevice() uint64 {
 	return 0
 }
 
-func (x *FileInfo) GetTarget() string {
+func (x *FileInfo) GetTarget() []byte {
 	if x != nil {
 		return x.Target
 	}
-	return ""
+	return nil
 }
 
 type FileStatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// The file that a symbolic link points to, instead of the link.
 	Follow        bool `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -237,11 +237,11 @@ func (*FileStatRequest) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *FileStatRequest) GetPath() string {
+func (x *FileStatRequest) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 func (x *FileStatRequest) GetFollow() bool {
@@ -255,7 +255,7 @@ type FileStatResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Info  *FileInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
 	// The path without symbolic links, if they were followed.
-	Resolved      string `protobuf:"bytes,2,opt,name=resolved,proto3" json:"resolved,omitempty"`
+	Resolved      []byte `protobuf:"bytes,2,opt,name=resolved,proto3" json:"resolved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -297,16 +297,16 @@ func (x *FileStatResponse) GetInfo() *FileInfo {
 	return nil
 }
 
-func (x *FileStatResponse) GetResolved() string {
+func (x *FileStatResponse) GetResolved() []byte {
 	if x != nil {
 		return x.Resolved
 	}
-	return ""
+	return nil
 }
 
 type FileListRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -341,11 +341,11 @@ func (*FileListRequest) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *FileListRequest) GetPath() string {
+func (x *FileListRequest) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 type FileListResponse struct {
@@ -541,7 +541,7 @@ func (*FileRequest_Stat) isFileRequest_Kind() {}
 
 type FileOpen struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
-	Path      string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path      []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	Read      bool                   `protobuf:"varint,2,opt,name=read,proto3" json:"read,omitempty"`
 	Write     bool                   `protobuf:"varint,3,opt,name=write,proto3" json:"write,omitempty"`
 	Append    bool                   `protobuf:"varint,4,opt,name=append,proto3" json:"append,omitempty"`
@@ -584,11 +584,11 @@ func (*FileOpen) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *FileOpen) GetPath() string {
+func (x *FileOpen) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 func (x *FileOpen) GetRead() bool {
@@ -871,7 +871,7 @@ func (x *FileError) GetMessage() string {
 
 type FileChangeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Types that are valid to be assigned to Kind:
 	//
 	//	*FileChangeRequest_Mkdir
@@ -922,11 +922,11 @@ func (*FileChangeRequest) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *FileChangeRequest) GetPath() string {
+func (x *FileChangeRequest) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 func (x *FileChangeRequest) GetKind() isFileChangeRequest_Kind {
@@ -972,13 +972,13 @@ func (x *FileChangeRequest) GetRemoveAll() bool {
 	return false
 }
 
-func (x *FileChangeRequest) GetRename() string {
+func (x *FileChangeRequest) GetRename() []byte {
 	if x != nil {
 		if x, ok := x.Kind.(*FileChangeRequest_Rename); ok {
 			return x.Rename
 		}
 	}
-	return ""
+	return nil
 }
 
 func (x *FileChangeRequest) GetChmod() uint32 {
@@ -1008,13 +1008,13 @@ func (x *FileChangeRequest) GetChtimes() *FileTimes {
 	return nil
 }
 
-func (x *FileChangeRequest) GetSymlink() string {
+func (x *FileChangeRequest) GetSymlink() []byte {
 	if x != nil {
 		if x, ok := x.Kind.(*FileChangeRequest_Symlink); ok {
 			return x.Symlink
 		}
 	}
-	return ""
+	return nil
 }
 
 func (x *FileChangeRequest) GetTruncate() uint64 {
@@ -1026,13 +1026,13 @@ func (x *FileChangeRequest) GetTruncate() uint64 {
 	return 0
 }
 
-func (x *FileChangeRequest) GetLink() string {
+func (x *FileChangeRequest) GetLink() []byte {
 	if x != nil {
 		if x, ok := x.Kind.(*FileChangeRequest_Link); ok {
 			return x.Link
 		}
 	}
-	return ""
+	return nil
 }
 
 func (x *FileChangeRequest) GetNoFollow() bool {
@@ -1067,7 +1067,7 @@ type FileChangeRequest_RemoveAll struct {
 
 type FileChangeRequest_Rename struct {
 	// The new path.
-	Rename string `protobuf:"bytes,6,opt,name=rename,proto3,oneof"`
+	Rename []byte `protobuf:"bytes,6,opt,name=rename,proto3,oneof"`
 }
 
 type FileChangeRequest_Chmod struct {
@@ -1084,7 +1084,7 @@ type FileChangeRequest_Chtimes struct {
 
 type FileChangeRequest_Symlink struct {
 	// What the new link points to.
-	Symlink string `protobuf:"bytes,10,opt,name=symlink,proto3,oneof"`
+	Symlink []byte `protobuf:"bytes,10,opt,name=symlink,proto3,oneof"`
 }
 
 type FileChangeRequest_Truncate struct {
@@ -1093,7 +1093,7 @@ type FileChangeRequest_Truncate struct {
 
 type FileChangeRequest_Link struct {
 	// The existing file of a new hard link.
-	Link string `protobuf:"bytes,12,opt,name=link,proto3,oneof"`
+	Link []byte `protobuf:"bytes,12,opt,name=link,proto3,oneof"`
 }
 
 func (*FileChangeRequest_Mkdir) isFileChangeRequest_Kind() {}
@@ -1314,7 +1314,7 @@ func (x *FileTime) GetNanos() uint32 {
 
 type FileWatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Also folders in it, and those that come to be.
 	Recursive     bool `protobuf:"varint,2,opt,name=recursive,proto3" json:"recursive,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1351,11 +1351,11 @@ func (*FileWatchRequest) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{16}
 }
 
-func (x *FileWatchRequest) GetPath() string {
+func (x *FileWatchRequest) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 func (x *FileWatchRequest) GetRecursive() bool {
@@ -1368,7 +1368,7 @@ func (x *FileWatchRequest) GetRecursive() bool {
 type FileWatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Relative to the watched path; empty for that itself.
-	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// As in inotify(7).
 	Mask uint32 `protobuf:"varint,2,opt,name=mask,proto3" json:"mask,omitempty"`
 	// Joins the two events of a move.
@@ -1407,11 +1407,11 @@ func (*FileWatchResponse) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *FileWatchResponse) GetPath() string {
+func (x *FileWatchResponse) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 func (x *FileWatchResponse) GetMask() uint32 {
@@ -1530,7 +1530,7 @@ func (*UploadRequest_End) isUploadRequest_Kind() {}
 type UploadOpen struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The folder to unpack into.
-	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// Keep the owners in the tar, and make devices. Otherwise all belongs to the
 	// container's user.
 	Archive bool `protobuf:"varint,2,opt,name=archive,proto3" json:"archive,omitempty"`
@@ -1570,11 +1570,11 @@ func (*UploadOpen) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{19}
 }
 
-func (x *UploadOpen) GetPath() string {
+func (x *UploadOpen) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 func (x *UploadOpen) GetArchive() bool {
@@ -1645,9 +1645,9 @@ func (x *UploadResponse) GetBytes() uint64 {
 
 type DownloadRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Path  string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
 	// What it is called in the tar; empty for a folder without itself.
-	As string `protobuf:"bytes,2,opt,name=as,proto3" json:"as,omitempty"`
+	As []byte `protobuf:"bytes,2,opt,name=as,proto3" json:"as,omitempty"`
 	// The file that path, if it is a symbolic link, points to.
 	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1684,18 +1684,18 @@ func (*DownloadRequest) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{21}
 }
 
-func (x *DownloadRequest) GetPath() string {
+func (x *DownloadRequest) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
-func (x *DownloadRequest) GetAs() string {
+func (x *DownloadRequest) GetAs() []byte {
 	if x != nil {
 		return x.As
 	}
-	return ""
+	return nil
 }
 
 func (x *DownloadRequest) GetFollow() bool {
@@ -1832,7 +1832,7 @@ func (x *DiffResponse) GetDifferences() []*FileDifference {
 type FileDifference struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          FileDifference_Kind    `protobuf:"varint,1,opt,name=kind,proto3,enum=boxlite.v1.FileDifference_Kind" json:"kind,omitempty"`
-	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Path          []byte                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1874,11 +1874,11 @@ func (x *FileDifference) GetKind() FileDifference_Kind {
 	return FileDifference_CHANGED
 }
 
-func (x *FileDifference) GetPath() string {
+func (x *FileDifference) GetPath() []byte {
 	if x != nil {
 		return x.Path
 	}
-	return ""
+	return nil
 }
 
 var File_boxlite_v1_files_proto protoreflect.FileDescriptor
@@ -1888,7 +1888,7 @@ const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\x16boxlite/v1/files.proto\x12\n" +
 	"boxlite.v1\"\x98\x02\n" +
 	"\bFileInfo\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x12\n" +
 	"\x04mode\x18\x02 \x01(\rR\x04mode\x12\x12\n" +
 	"\x04size\x18\x03 \x01(\x03R\x04size\x12)\n" +
 	"\x10modified_seconds\x18\x04 \x01(\x03R\x0fmodifiedSeconds\x12%\n" +
@@ -1899,15 +1899,15 @@ const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\x05links\x18\t \x01(\x04R\x05links\x12\x16\n" +
 	"\x06device\x18\n" +
 	" \x01(\x04R\x06device\x12\x16\n" +
-	"\x06target\x18\v \x01(\tR\x06target\"=\n" +
+	"\x06target\x18\v \x01(\fR\x06target\"=\n" +
 	"\x0fFileStatRequest\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\"X\n" +
 	"\x10FileStatResponse\x12(\n" +
 	"\x04info\x18\x01 \x01(\v2\x14.boxlite.v1.FileInfoR\x04info\x12\x1a\n" +
-	"\bresolved\x18\x02 \x01(\tR\bresolved\"%\n" +
+	"\bresolved\x18\x02 \x01(\fR\bresolved\"%\n" +
 	"\x0fFileListRequest\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\">\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\">\n" +
 	"\x10FileListResponse\x12*\n" +
 	"\x05files\x18\x01 \x03(\v2\x14.boxlite.v1.FileInfoR\x05files\"\xe6\x01\n" +
 	"\vFileRequest\x12*\n" +
@@ -1919,7 +1919,7 @@ const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\x04stat\x18\x06 \x01(\bH\x00R\x04statB\x06\n" +
 	"\x04kind\"\xc6\x01\n" +
 	"\bFileOpen\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
 	"\x04read\x18\x02 \x01(\bR\x04read\x12\x14\n" +
 	"\x05write\x18\x03 \x01(\bR\x05write\x12\x16\n" +
 	"\x06append\x18\x04 \x01(\bR\x06append\x12\x16\n" +
@@ -1942,20 +1942,20 @@ const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\x05errno\x18\x01 \x01(\rR\x05errno\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\xa2\x03\n" +
 	"\x11FileChangeRequest\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x16\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x16\n" +
 	"\x05mkdir\x18\x02 \x01(\rH\x00R\x05mkdir\x12\x1d\n" +
 	"\tmkdir_all\x18\x03 \x01(\rH\x00R\bmkdirAll\x12\x18\n" +
 	"\x06remove\x18\x04 \x01(\bH\x00R\x06remove\x12\x1f\n" +
 	"\n" +
 	"remove_all\x18\x05 \x01(\bH\x00R\tremoveAll\x12\x18\n" +
-	"\x06rename\x18\x06 \x01(\tH\x00R\x06rename\x12\x16\n" +
+	"\x06rename\x18\x06 \x01(\fH\x00R\x06rename\x12\x16\n" +
 	"\x05chmod\x18\a \x01(\rH\x00R\x05chmod\x12-\n" +
 	"\x05chown\x18\b \x01(\v2\x15.boxlite.v1.FileOwnerH\x00R\x05chown\x121\n" +
 	"\achtimes\x18\t \x01(\v2\x15.boxlite.v1.FileTimesH\x00R\achtimes\x12\x1a\n" +
 	"\asymlink\x18\n" +
-	" \x01(\tH\x00R\asymlink\x12\x1c\n" +
+	" \x01(\fH\x00R\asymlink\x12\x1c\n" +
 	"\btruncate\x18\v \x01(\x04H\x00R\btruncate\x12\x14\n" +
-	"\x04link\x18\f \x01(\tH\x00R\x04link\x12\x1b\n" +
+	"\x04link\x18\f \x01(\fH\x00R\x04link\x12\x1b\n" +
 	"\tno_follow\x18\r \x01(\bR\bnoFollowB\x06\n" +
 	"\x04kind\"\x14\n" +
 	"\x12FileChangeResponse\"/\n" +
@@ -1969,10 +1969,10 @@ const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x14\n" +
 	"\x05nanos\x18\x02 \x01(\rR\x05nanos\"D\n" +
 	"\x10FileWatchRequest\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1c\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x1c\n" +
 	"\trecursive\x18\x02 \x01(\bR\trecursive\"S\n" +
 	"\x11FileWatchResponse\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
 	"\x04mask\x18\x02 \x01(\rR\x04mask\x12\x16\n" +
 	"\x06cookie\x18\x03 \x01(\rR\x06cookie\"o\n" +
 	"\rUploadRequest\x12,\n" +
@@ -1982,15 +1982,15 @@ const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\x04kind\"]\n" +
 	"\n" +
 	"UploadOpen\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x18\n" +
 	"\aarchive\x18\x02 \x01(\bR\aarchive\x12!\n" +
 	"\fno_overwrite\x18\x03 \x01(\bR\vnoOverwrite\"<\n" +
 	"\x0eUploadResponse\x12\x14\n" +
 	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"M\n" +
 	"\x0fDownloadRequest\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x0e\n" +
-	"\x02as\x18\x02 \x01(\tR\x02as\x12\x16\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x0e\n" +
+	"\x02as\x18\x02 \x01(\fR\x02as\x12\x16\n" +
 	"\x06follow\x18\x03 \x01(\bR\x06follow\"&\n" +
 	"\x10DownloadResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"\r\n" +
@@ -1999,7 +1999,7 @@ const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\vdifferences\x18\x01 \x03(\v2\x1a.boxlite.v1.FileDifferenceR\vdifferences\"\x86\x01\n" +
 	"\x0eFileDifference\x123\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1f.boxlite.v1.FileDifference.KindR\x04kind\x12\x12\n" +
-	"\x04path\x18\x02 \x01(\tR\x04path\"+\n" +
+	"\x04path\x18\x02 \x01(\fR\x04path\"+\n" +
 	"\x04Kind\x12\v\n" +
 	"\aCHANGED\x10\x00\x12\t\n" +
 	"\x05ADDED\x10\x01\x12\v\n" +

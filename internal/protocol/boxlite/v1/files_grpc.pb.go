@@ -35,7 +35,7 @@ const (
 //
 // Files reads and writes the container's files, as its own processes see them.
 // Served by the agent. Paths are absolute; no link leads out of the container's
-// root.
+// root. Names are bytes: Linux does not ask for UTF-8.
 type FilesClient interface {
 	// Stat describes a file.
 	Stat(ctx context.Context, in *FileStatRequest, opts ...grpc.CallOption) (*FileStatResponse, error)
@@ -194,7 +194,7 @@ type Files_DiffClient = grpc.ServerStreamingClient[DiffResponse]
 //
 // Files reads and writes the container's files, as its own processes see them.
 // Served by the agent. Paths are absolute; no link leads out of the container's
-// root.
+// root. Names are bytes: Linux does not ask for UTF-8.
 type FilesServer interface {
 	// Stat describes a file.
 	Stat(context.Context, *FileStatRequest) (*FileStatResponse, error)
