@@ -19,8 +19,6 @@ import (
 const (
 	// copyChunk is how much of a tar is sent at once.
 	copyChunk = 128 << 10
-	// maxReply is how many bytes of one answer of the agent are taken.
-	maxReply = 4 << 20
 	// cleanTimeout is how long the agent may take to clean up after a copy that
 	// was interrupted.
 	cleanTimeout = 5 * time.Second
