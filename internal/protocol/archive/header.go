@@ -11,8 +11,7 @@ const (
 )
 
 // entry is one file for the header of a tar. archive/tar can't write sparse
-// files, and takes, on an emulated CPU, longer for a header than all system calls
-// for a small file.
+// files.
 type entry struct {
 	kind         byte // of archive/tar: TypeReg and so on
 	name, link   string
