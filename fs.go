@@ -165,7 +165,7 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 }
 
 // maxEntries bounds what is taken of one folder.
-const maxEntries = 4 << 20
+const maxEntries = 1 << 20
 
 func (c *filesClient) list(ctx context.Context, full string) ([]fs.DirEntry, error) {
 	ctx, cancel := context.WithCancel(ctx)

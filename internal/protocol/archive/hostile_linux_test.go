@@ -39,9 +39,21 @@ func outside(t testing.TB) (into int, dir string) {
 		if names, err := os.ReadDir(top); err != nil || len(names) != 2 {
 			t.Errorf("outside are %v, %v", names, err)
 		}
+		unlock(t, dir)
 		noTemporary(t, dir)
 	})
 	return openDir(t, dir), dir
+}
+
+// unlock makes folders readable for those who aren't root.
+func unlock(t testing.TB, dir string) {
+	t.Helper()
+	mustDo(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o755)
+		}
+		return err
+	}))
 }
 
 func TestHostileArchives(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 const (
 	// nameBatch is how many names of a folder are read at once.
 	nameBatch = 256
-	// maxLinks is how many files with several names are remembered. Others are
-	// sent anew for each name.
-	maxLinks = 1 << 16
+	// maxLinks is how many bytes of names of files with several are remembered.
+	// Others are sent anew for each name.
+	maxLinks = 8 << 20
 	// copyBuffer is how much of a file is read or written at once.
 	copyBuffer = 64 << 10
 )
@@ -33,7 +33,7 @@ type PackOptions struct {
 //
 // A file that grows is packed as it was when it was opened.
 func Pack(ctx context.Context, w io.Writer, dir int, name, as string, o PackOptions) error {
-	p := packer{ctx: ctx, w: w, o: o, buf: make([]byte, copyBuffer), links: make(map[inode]string)}
+	p := packer{ctx: ctx, w: w, o: o, buf: make([]byte, copyBuffer), links: make(map[inode]string), linksLeft: maxLinks}
 	if err := p.pack(dir, name, as, 0, nil); err != nil {
 		return err
 	}
@@ -49,6 +49,8 @@ type packer struct {
 	header []byte
 	record []byte
 	links  map[inode]string
+	// linksLeft is how many bytes links may yet grow by.
+	linksLeft int
 }
 
 // inode is what names of the same file have in common.
@@ -150,7 +152,9 @@ func (p *packer) packFile(fd int, stat *unix.Stat_t, e *entry) (err error) {
 			e.kind, e.link = tar.TypeLink, first
 			return p.writeHeader(e)
 		}
-		if len(p.links) < maxLinks {
+		const each = 64 // besides the name
+		if size := len(e.name) + each; size <= p.linksLeft {
+			p.linksLeft -= size
 			p.links[node] = e.name
 		}
 	}
