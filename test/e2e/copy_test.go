@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -318,10 +319,49 @@ func testCopyInterrupted(t *testing.T, box *boxlite.Box, root func(string) strin
 	if names, e := os.ReadDir(out); !errors.Is(err, why) || e != nil || len(names) != 0 {
 		t.Errorf("got %v, %v", names, err)
 	}
-	broken := io.MultiReader(bytes.NewReader(make([]byte, 0)), failing{})
+	// The box ends meanwhile: that isn't held up, and what was half written is gone.
+	ended := make(chan error, 1)
+	var once sync.Once
+	kill := func(n int64) {
+		if n > 1<<20 {
+			once.Do(func() { go func() { ended <- box.Kill(context.WithoutCancel(t.Context())) }() })
+		}
+	}
+	endless := io.MultiReader(bytes.NewReader(endlessTar(t)), zeros{})
+	err = box.CopyTarIn(t.Context(), endless, "/half", boxlite.CopyOptions{Progress: kill})
+	if e := <-ended; !errors.Is(err, boxlite.ErrStopped) || e != nil {
+		t.Errorf("got %v, %v", err, e)
+	}
+	if got := root("ls -A /half"); got != "big\n" {
+		t.Errorf("got %q", got)
+	}
+	once = sync.Once{}
+	err = box.CopyOut(t.Context(), "/half/big", out, boxlite.CopyOptions{Progress: kill})
+	if e := <-ended; e != nil || err != nil && !errors.Is(err, boxlite.ErrStopped) {
+		t.Errorf("got %v, %v", err, e)
+	}
+	if names, e := os.ReadDir(out); e != nil || err != nil && len(names) != 0 {
+		t.Errorf("got %v, %v", names, e)
+	}
+	broken := io.MultiReader(bytes.NewReader(endlessTar(t)), failing{})
 	if err := box.CopyTarIn(t.Context(), broken, "/half", boxlite.CopyOptions{}); !errors.Is(err, errFailing) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// endlessTar is the beginning of a tar with a file of 1 TiB.
+func endlessTar(t *testing.T) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	try(t, tar.NewWriter(&b).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "huge", Mode: 0o644, Size: 1 << 40}))
+	return b.Bytes()
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 func testCopyTar(t *testing.T, box *boxlite.Box, root func(string) string) {
