@@ -57,7 +57,7 @@ func (b *Box) diff(ctx context.Context) ([]Change, error) {
 	if err != nil {
 		return nil, c.failed(ctx, err)
 	}
-	var changes []Change
+	changes := []Change{}
 	var size int
 	for {
 		response, err := stream.Recv()

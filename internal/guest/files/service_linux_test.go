@@ -70,7 +70,7 @@ func newService(t testing.TB, layers Layers) (*Service, testRoot, boxlitev1.File
 	l := bufconn.Listen(1 << 20)
 	server := grpc.NewServer()
 	boxlitev1.RegisterFilesServer(server, s)
-	go server.Serve(l) //nolint:errcheck // it ends with the test
+	go func() { _ = server.Serve(l) }() // until the end of the test
 	t.Cleanup(server.Stop)
 	conn, err := grpc.NewClient("passthrough:///test", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))

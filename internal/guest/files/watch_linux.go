@@ -140,7 +140,7 @@ func (w *watcher) addFolders(fd int, name string, depth int) error {
 			}
 		}
 		if err != nil {
-			return nil //nolint:nilerr // the end, or the folder is gone
+			return nil // the end, or the folder is gone
 		}
 	}
 }
