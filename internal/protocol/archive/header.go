@@ -36,7 +36,7 @@ type xattr struct {
 func appendHeader(to, scratch []byte, e *entry) (header, record []byte) {
 	record = appendRecords(scratch[:0], e)
 	if len(record) > 0 {
-		x := entry{kind: 'x', name: "PaxHeaders/" + strconv.Itoa(len(record)), mode: 0o644, size: int64(len(record))}
+		x := entry{kind: 'x', name: "PaxHeaders/" + strconv.Itoa(len(record)), mode: 0o644, size: int64(len(record)), real: -1}
 		to = appendUstar(to, &x)
 		to = append(to, record...)
 		to = appendPadding(to, int64(len(record)))
