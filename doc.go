@@ -38,6 +38,14 @@
 // Commands of one box share its files, processes and memory. Commands of two
 // boxes share nothing.
 //
+// # Files
+//
+// [Box.CopyIn] and [Box.CopyOut] copy files and folders by the rules of docker cp,
+// [Box.CopyTarIn] and [Box.CopyTarOut] copy tars. [Box.FS] gives the files of a box
+// the methods of [io/fs] and package os, and [FS.Watch] tells what happens to them.
+// [Box.Diff] lists what differs from the image. All of this sees what the box's own
+// processes see, also in /tmp and /dev/shm.
+//
 // # The main process
 //
 // By default a box has no command of its own: it idles until it is stopped, and
@@ -96,6 +104,5 @@
 //
 // # What is not there yet
 //
-// Boxes have no network. Files are copied in and out through commands only (run
-// tar with Stdin or Stdout). There are no snapshots.
+// Boxes have no network. There are no snapshots.
 package boxlite

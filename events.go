@@ -34,13 +34,17 @@ const (
 	EventRemoved  EventType = EventType(audit.Removed)
 	// EventRenamed has the new name in Name.
 	EventRenamed EventType = EventType(audit.Renamed)
+	// EventCopiedIn and EventCopiedOut are recorded before files are copied, which
+	// may then fail.
+	EventCopiedIn  EventType = EventType(audit.CopiedIn)
+	EventCopiedOut EventType = EventType(audit.CopiedOut)
 )
 
 // EventTypes returns the types of events that this version records.
 func EventTypes() []EventType {
 	return []EventType{
 		EventCreated, EventStarting, EventStarted, EventExec, EventPaused, EventResumed,
-		EventStopping, EventStopped, EventFailed, EventRemoved, EventRenamed,
+		EventStopping, EventStopped, EventFailed, EventRemoved, EventRenamed, EventCopiedIn, EventCopiedOut,
 	}
 }
 
@@ -68,6 +72,10 @@ type Event struct {
 	// Command is the name of the command, or of a started box's main process.
 	// Arguments and environment are never recorded: they may hold secrets.
 	Command string `json:"command,omitempty"`
+	// HostPath and BoxPath are the ends of a copy, as they were given. HostPath is
+	// empty if a tar was read or written instead.
+	HostPath string `json:"hostPath,omitempty"`
+	BoxPath  string `json:"boxPath,omitempty"`
 	// Engine, Accelerator and Isolation tell what runs a started box.
 	Engine      string `json:"engine,omitempty"`
 	Accelerator string `json:"accelerator,omitempty"`
@@ -183,6 +191,7 @@ func eventOf(e audit.Event) Event {
 	event := Event{
 		Time: e.Time, Type: EventType(e.Type), Box: e.Box, Name: e.Name, PreviousName: e.PreviousName, PID: e.PID, Run: e.Run,
 		Image: e.Image, ImageDigest: e.ImageDigest, Command: e.Command,
+		HostPath: e.HostPath, BoxPath: e.BoxPath,
 		Engine: e.Engine, Accelerator: e.Accelerator, Isolation: e.Isolation, Security: Security(e.Security), Jail: e.Jail,
 		FinishedAt: e.FinishedAt, Error: e.Error, Hint: e.Hint,
 	}

@@ -152,3 +152,42 @@ func ExampleImages_Pull() {
 	}
 	fmt.Println(image.Digest)
 }
+
+func ExampleBox_FS() {
+	ctx := context.Background()
+	rt, err := boxlite.Open(boxlite.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer rt.Close()
+	box, err := rt.Create(ctx, boxlite.BoxSpec{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	files := box.FS(ctx)
+	if err := files.WriteFile("root/main.py", []byte("print(6*7)\n"), 0o644); err != nil {
+		log.Fatal(err)
+	}
+	matches, err := fs.Glob(files, "etc/*.conf")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(matches)
+}
+
+func ExampleBox_CopyOut() {
+	ctx := context.Background()
+	rt, err := boxlite.Open(boxlite.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer rt.Close()
+	box, err := rt.Get(ctx, "build")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// What is in the folder, without the folder itself.
+	if err := box.CopyOut(ctx, "/work/dist/.", "dist", boxlite.CopyOptions{}); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -41,7 +41,8 @@ func TestExitErrorText(t *testing.T) {
 	}{
 		{ExitError{Code: 3}, "exit code 3"},
 		{ExitError{Code: 137, Signal: 9}, "ended by SIGKILL"},
-		{ExitError{Code: 137, Signal: 9, OutOfMemory: true}, "ended by SIGKILL: the box ran out of memory"},
+		{ExitError{Code: 143, Signal: 15, TimedOut: true}, "ended by SIGTERM: it ran for longer than it may"},
+		{ExitError{Code: 137, Signal: 9, OutOfMemory: true}, "ended by SIGKILL: it ran out of memory"},
 		{ExitError{Code: 162, Signal: 34}, "ended by signal 34"},
 	} {
 		if got := c.err.Error(); got != c.want {

@@ -143,6 +143,8 @@ func writeEventLine(w io.Writer, e boxlite.Event) error {
 	add("previousName", e.PreviousName)
 	add("image", shortImage(e.Image))
 	add("command", e.Command)
+	add("hostPath", e.HostPath)
+	add("boxPath", e.BoxPath)
 	add("isolation", e.Isolation)
 	add("security", string(e.Security))
 	if e.Exit != nil {

@@ -84,7 +84,7 @@ func TestShortCommand(t *testing.T) {
 		"of the run":                  {Args: []string{"of", "the run"}, Cmd: []string{"asked"}},
 		strings.Repeat("ä", 29) + "…": {Args: []string{strings.Repeat("ä", 31)}},
 	} {
-		if got := shortCommand(b); got != want {
+		if got := shorten(wholeCommand(b)); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

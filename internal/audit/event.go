@@ -25,6 +25,9 @@ const (
 	Failed   Type = "failed"
 	Removed  Type = "removed"
 	Renamed  Type = "renamed"
+
+	CopiedIn  Type = "copied-in"
+	CopiedOut Type = "copied-out"
 )
 
 // Event is a line of the log. Arguments and environments may hold secrets, and
@@ -46,7 +49,11 @@ type Event struct {
 	Image       string `json:"image,omitempty"`
 	ImageDigest string `json:"imageDigest,omitempty"`
 	// Command is the name of a program, without its arguments.
-	Command     string `json:"command,omitempty"`
+	Command string `json:"command,omitempty"`
+	// HostPath and BoxPath are the ends of a copy. HostPath is empty if that is a
+	// stream.
+	HostPath    string `json:"hostPath,omitempty"`
+	BoxPath     string `json:"boxPath,omitempty"`
 	Engine      string `json:"engine,omitempty"`
 	Accelerator string `json:"accelerator,omitempty"`
 	Isolation   string `json:"isolation,omitempty"`
@@ -99,7 +106,8 @@ func shortened(e Event, limit int) Event {
 	}
 	cut((*string)(&e.Type), limit)
 	for _, text := range []*string{
-		&e.Box, &e.Name, &e.PreviousName, &e.Image, &e.ImageDigest, &e.Command, &e.Engine, &e.Accelerator, &e.Isolation, &e.Error, &e.Hint,
+		&e.Box, &e.Name, &e.PreviousName, &e.Image, &e.ImageDigest, &e.Command, &e.HostPath, &e.BoxPath,
+		&e.Engine, &e.Accelerator, &e.Isolation, &e.Error, &e.Hint,
 	} {
 		cut(text, limit)
 	}

@@ -57,8 +57,11 @@ func (l *Log) add(e Event, once bool) error {
 		Kind: protocol.KindStorage, Op: "record in the audit log that the box is " + string(e.Type), Box: e.Name, Err: err,
 		Hint: "make " + l.path() + " a file that you may write to: nothing is started that can't be recorded",
 	}
-	if e.Type == Exec {
+	switch e.Type {
+	case Exec:
 		failed.Op = "record in the audit log that a command is run"
+	case CopiedIn, CopiedOut:
+		failed.Op = "record in the audit log that files are copied"
 	}
 	if e.Name == "" {
 		failed.Box = e.Box

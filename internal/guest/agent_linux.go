@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
+	"github.com/boxlite-go/boxlite/internal/guest/files"
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -43,7 +44,10 @@ func run(ctx context.Context) error {
 
 // newServer returns the gRPC server with the agent's services.
 func newServer(ctx context.Context) *grpc.Server {
-	c := &containerService{executions: newExecutions(ctx)}
+	c := &containerService{
+		executions: newExecutions(ctx),
+		files:      files.New(files.Layers{Image: dirImage, Upper: dirUpper, Merged: dirContainer}),
+	}
 	server := grpc.NewServer(
 		grpc.MaxConcurrentStreams(4096),
 		grpc.InitialWindowSize(1<<20),
@@ -52,5 +56,6 @@ func newServer(ctx context.Context) *grpc.Server {
 	boxlitev1.RegisterGuestServer(server, &guestService{container: c})
 	boxlitev1.RegisterContainerServer(server, c)
 	boxlitev1.RegisterExecutionServer(server, &executionService{executions: c.executions})
+	boxlitev1.RegisterFilesServer(server, c.files)
 	return server
 }

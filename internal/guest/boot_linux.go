@@ -14,6 +14,7 @@ import (
 const (
 	dirImage     = "/run/image"
 	dirBox       = "/run/box"
+	dirUpper     = dirBox + "/upper"
 	dirContainer = "/run/container"
 	dirCgroup    = "/sys/fs/cgroup"
 

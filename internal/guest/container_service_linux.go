@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boxlite-go/boxlite/internal/guest/container"
+	"github.com/boxlite-go/boxlite/internal/guest/files"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
@@ -20,6 +21,7 @@ import (
 type containerService struct {
 	boxlitev1.UnimplementedContainerServer
 	executions *executions
+	files      *files.Service
 
 	mu        sync.Mutex
 	request   *boxlitev1.ContainerInitRequest // nil before Init
@@ -66,6 +68,7 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 	}
 	s.container = c
 	s.executions.open(c)
+	s.files.Serve(c)
 	return &boxlitev1.ContainerInitResponse{}, nil
 }
 

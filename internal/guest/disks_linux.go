@@ -54,7 +54,7 @@ func mountRoot(imageDisk, boxDisk string) error {
 	if err := growDisk(box, dirBox); err != nil {
 		return fmt.Errorf("grow the box's disk to its size: %w", err)
 	}
-	upper, work := filepath.Join(dirBox, "upper"), filepath.Join(dirBox, "work")
+	upper, work := dirUpper, filepath.Join(dirBox, "work")
 	if err := prepareUpper(upper, work); err != nil {
 		return fmt.Errorf("prepare the box's disk: %w", err)
 	}

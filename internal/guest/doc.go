@@ -3,7 +3,8 @@
 //
 //   - Guest: the machine as a whole (clock, hostname, shutdown);
 //   - Container: the box's root filesystem and main process;
-//   - Execution: commands that run in the container.
+//   - Execution: commands that run in the container;
+//   - Files: reading, writing and copying the container's files (package files).
 //
 // The agent does nothing before the host asks. It trusts nothing that comes from
 // the container: commands run in namespaces of their own, in which neither the

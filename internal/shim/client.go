@@ -179,8 +179,8 @@ func lost(ctx context.Context, err error) bool {
 	return errors.Is(err, protocol.KindRPCTransport) || errors.Is(err, context.Canceled) && ctx.Err() == nil
 }
 
-// Guest returns a connection to the agent's services: Guest, Container and
-// Execution.
+// Guest returns a connection to the agent's services: Guest, Container, Execution
+// and Files.
 func (c *Client) Guest() grpc.ClientConnInterface { return c.guest }
 
 // Alive reports whether the shim's process still runs.

@@ -60,7 +60,7 @@ func (b *bench) run(ctx context.Context) error {
 	b.home = b.scratch + "/home"
 	fmt.Println("| what | measured | compared with | bar | |")
 	fmt.Println("|---|---|---|---|---|")
-	for _, measure := range []func(context.Context) error{b.version, b.start, b.jail, b.command, b.list, b.image, b.size} {
+	for _, measure := range []func(context.Context) error{b.version, b.start, b.jail, b.command, b.files, b.list, b.image, b.size} {
 		if err := measure(ctx); err != nil {
 			return err
 		}

@@ -139,9 +139,12 @@ func (c *Container) open(name string, flags int) (*os.File, error) {
 }
 
 func openat2(dir int, name string, flags int, resolve uint64) (int, error) {
-	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: resolve}
+	return openHow(dir, name, &unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: resolve})
+}
+
+func openHow(dir int, name string, how *unix.OpenHow) (int, error) {
 	for {
-		fd, err := unix.Openat2(dir, name, &how)
+		fd, err := unix.Openat2(dir, name, how)
 		// EAGAIN: a rename elsewhere made the kernel unsure of "..".
 		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
 			return fd, err

@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	sync "sync"
 	unsafe "unsafe"
 )
 
@@ -20,21 +21,2078 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type FileDifference_Kind int32
+
+const (
+	FileDifference_CHANGED FileDifference_Kind = 0
+	FileDifference_ADDED   FileDifference_Kind = 1
+	FileDifference_DELETED FileDifference_Kind = 2
+)
+
+// Enum value maps for FileDifference_Kind.
+var (
+	FileDifference_Kind_name = map[int32]string{
+		0: "CHANGED",
+		1: "ADDED",
+		2: "DELETED",
+	}
+	FileDifference_Kind_value = map[string]int32{
+		"CHANGED": 0,
+		"ADDED":   1,
+		"DELETED": 2,
+	}
+)
+
+func (x FileDifference_Kind) Enum() *FileDifference_Kind {
+	p := new(FileDifference_Kind)
+	*p = x
+	return p
+}
+
+func (x FileDifference_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FileDifference_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_boxlite_v1_files_proto_enumTypes[0].Descriptor()
+}
+
+func (FileDifference_Kind) Type() protoreflect.EnumType {
+	return &file_boxlite_v1_files_proto_enumTypes[0]
+}
+
+func (x FileDifference_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FileDifference_Kind.Descriptor instead.
+func (FileDifference_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{25, 0}
+}
+
+// FileInfo describes a file.
+type FileInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Last element of its path; of its resolved path if links were followed.
+	Name []byte `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// As in stat(2): type and permissions.
+	Mode            uint32 `protobuf:"varint,2,opt,name=mode,proto3" json:"mode,omitempty"`
+	Size            int64  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	ModifiedSeconds int64  `protobuf:"varint,4,opt,name=modified_seconds,json=modifiedSeconds,proto3" json:"modified_seconds,omitempty"`
+	ModifiedNanos   uint32 `protobuf:"varint,5,opt,name=modified_nanos,json=modifiedNanos,proto3" json:"modified_nanos,omitempty"`
+	Uid             uint32 `protobuf:"varint,6,opt,name=uid,proto3" json:"uid,omitempty"`
+	Gid             uint32 `protobuf:"varint,7,opt,name=gid,proto3" json:"gid,omitempty"`
+	Inode           uint64 `protobuf:"varint,8,opt,name=inode,proto3" json:"inode,omitempty"`
+	Links           uint64 `protobuf:"varint,9,opt,name=links,proto3" json:"links,omitempty"`
+	Device          uint64 `protobuf:"varint,10,opt,name=device,proto3" json:"device,omitempty"`
+	// Of a symbolic link; only FileStat tells it.
+	Target        []byte `protobuf:"bytes,11,opt,name=target,proto3" json:"target,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileInfo) Reset() {
+	*x = FileInfo{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileInfo) ProtoMessage() {}
+
+func (x *FileInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileInfo.ProtoReflect.Descriptor instead.
+func (*FileInfo) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *FileInfo) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *FileInfo) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *FileInfo) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *FileInfo) GetModifiedSeconds() int64 {
+	if x != nil {
+		return x.ModifiedSeconds
+	}
+	return 0
+}
+
+func (x *FileInfo) GetModifiedNanos() uint32 {
+	if x != nil {
+		return x.ModifiedNanos
+	}
+	return 0
+}
+
+func (x *FileInfo) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *FileInfo) GetGid() uint32 {
+	if x != nil {
+		return x.Gid
+	}
+	return 0
+}
+
+func (x *FileInfo) GetInode() uint64 {
+	if x != nil {
+		return x.Inode
+	}
+	return 0
+}
+
+func (x *FileInfo) GetLinks() uint64 {
+	if x != nil {
+		return x.Links
+	}
+	return 0
+}
+
+func (x *FileInfo) GetDevice() uint64 {
+	if x != nil {
+		return x.Device
+	}
+	return 0
+}
+
+func (x *FileInfo) GetTarget() []byte {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+type FileStatRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// The file that a symbolic link points to, instead of the link.
+	Follow        bool `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileStatRequest) Reset() {
+	*x = FileStatRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileStatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileStatRequest) ProtoMessage() {}
+
+func (x *FileStatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileStatRequest.ProtoReflect.Descriptor instead.
+func (*FileStatRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FileStatRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *FileStatRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type FileStatResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Info  *FileInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
+	// The path without symbolic links, if they were followed.
+	Resolved      []byte `protobuf:"bytes,2,opt,name=resolved,proto3" json:"resolved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileStatResponse) Reset() {
+	*x = FileStatResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileStatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileStatResponse) ProtoMessage() {}
+
+func (x *FileStatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileStatResponse.ProtoReflect.Descriptor instead.
+func (*FileStatResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *FileStatResponse) GetInfo() *FileInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *FileStatResponse) GetResolved() []byte {
+	if x != nil {
+		return x.Resolved
+	}
+	return nil
+}
+
+type FileListRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Path          []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileListRequest) Reset() {
+	*x = FileListRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileListRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileListRequest) ProtoMessage() {}
+
+func (x *FileListRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileListRequest.ProtoReflect.Descriptor instead.
+func (*FileListRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FileListRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+type FileListResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         []*FileInfo            `protobuf:"bytes,1,rep,name=files,proto3" json:"files,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileListResponse) Reset() {
+	*x = FileListResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileListResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileListResponse) ProtoMessage() {}
+
+func (x *FileListResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileListResponse.ProtoReflect.Descriptor instead.
+func (*FileListResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FileListResponse) GetFiles() []*FileInfo {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+type FileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*FileRequest_Open
+	//	*FileRequest_Read
+	//	*FileRequest_Write
+	//	*FileRequest_Truncate
+	//	*FileRequest_Sync
+	//	*FileRequest_Stat
+	Kind          isFileRequest_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileRequest) Reset() {
+	*x = FileRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileRequest) ProtoMessage() {}
+
+func (x *FileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileRequest.ProtoReflect.Descriptor instead.
+func (*FileRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *FileRequest) GetKind() isFileRequest_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *FileRequest) GetOpen() *FileOpen {
+	if x != nil {
+		if x, ok := x.Kind.(*FileRequest_Open); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *FileRequest) GetRead() *FileRead {
+	if x != nil {
+		if x, ok := x.Kind.(*FileRequest_Read); ok {
+			return x.Read
+		}
+	}
+	return nil
+}
+
+func (x *FileRequest) GetWrite() *FileWrite {
+	if x != nil {
+		if x, ok := x.Kind.(*FileRequest_Write); ok {
+			return x.Write
+		}
+	}
+	return nil
+}
+
+func (x *FileRequest) GetTruncate() uint64 {
+	if x != nil {
+		if x, ok := x.Kind.(*FileRequest_Truncate); ok {
+			return x.Truncate
+		}
+	}
+	return 0
+}
+
+func (x *FileRequest) GetSync() bool {
+	if x != nil {
+		if x, ok := x.Kind.(*FileRequest_Sync); ok {
+			return x.Sync
+		}
+	}
+	return false
+}
+
+func (x *FileRequest) GetStat() bool {
+	if x != nil {
+		if x, ok := x.Kind.(*FileRequest_Stat); ok {
+			return x.Stat
+		}
+	}
+	return false
+}
+
+type isFileRequest_Kind interface {
+	isFileRequest_Kind()
+}
+
+type FileRequest_Open struct {
+	Open *FileOpen `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
+}
+
+type FileRequest_Read struct {
+	Read *FileRead `protobuf:"bytes,2,opt,name=read,proto3,oneof"`
+}
+
+type FileRequest_Write struct {
+	Write *FileWrite `protobuf:"bytes,3,opt,name=write,proto3,oneof"`
+}
+
+type FileRequest_Truncate struct {
+	// The new size.
+	Truncate uint64 `protobuf:"varint,4,opt,name=truncate,proto3,oneof"`
+}
+
+type FileRequest_Sync struct {
+	Sync bool `protobuf:"varint,5,opt,name=sync,proto3,oneof"`
+}
+
+type FileRequest_Stat struct {
+	Stat bool `protobuf:"varint,6,opt,name=stat,proto3,oneof"`
+}
+
+func (*FileRequest_Open) isFileRequest_Kind() {}
+
+func (*FileRequest_Read) isFileRequest_Kind() {}
+
+func (*FileRequest_Write) isFileRequest_Kind() {}
+
+func (*FileRequest_Truncate) isFileRequest_Kind() {}
+
+func (*FileRequest_Sync) isFileRequest_Kind() {}
+
+func (*FileRequest_Stat) isFileRequest_Kind() {}
+
+type FileOpen struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Path      []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Read      bool                   `protobuf:"varint,2,opt,name=read,proto3" json:"read,omitempty"`
+	Write     bool                   `protobuf:"varint,3,opt,name=write,proto3" json:"write,omitempty"`
+	Append    bool                   `protobuf:"varint,4,opt,name=append,proto3" json:"append,omitempty"`
+	Create    bool                   `protobuf:"varint,5,opt,name=create,proto3" json:"create,omitempty"`
+	Exclusive bool                   `protobuf:"varint,6,opt,name=exclusive,proto3" json:"exclusive,omitempty"`
+	Truncate  bool                   `protobuf:"varint,7,opt,name=truncate,proto3" json:"truncate,omitempty"`
+	// Permissions of a file that is created.
+	Mode          uint32 `protobuf:"varint,8,opt,name=mode,proto3" json:"mode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileOpen) Reset() {
+	*x = FileOpen{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileOpen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileOpen) ProtoMessage() {}
+
+func (x *FileOpen) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileOpen.ProtoReflect.Descriptor instead.
+func (*FileOpen) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *FileOpen) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *FileOpen) GetRead() bool {
+	if x != nil {
+		return x.Read
+	}
+	return false
+}
+
+func (x *FileOpen) GetWrite() bool {
+	if x != nil {
+		return x.Write
+	}
+	return false
+}
+
+func (x *FileOpen) GetAppend() bool {
+	if x != nil {
+		return x.Append
+	}
+	return false
+}
+
+func (x *FileOpen) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
+}
+
+func (x *FileOpen) GetExclusive() bool {
+	if x != nil {
+		return x.Exclusive
+	}
+	return false
+}
+
+func (x *FileOpen) GetTruncate() bool {
+	if x != nil {
+		return x.Truncate
+	}
+	return false
+}
+
+func (x *FileOpen) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+type FileRead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Offset        uint64                 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        uint64                 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileRead) Reset() {
+	*x = FileRead{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileRead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileRead) ProtoMessage() {}
+
+func (x *FileRead) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileRead.ProtoReflect.Descriptor instead.
+func (*FileRead) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *FileRead) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *FileRead) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+type FileWrite struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ignored by a file opened with append.
+	Offset        uint64 `protobuf:"varint,1,opt,name=offset,proto3" json:"offset,omitempty"`
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileWrite) Reset() {
+	*x = FileWrite{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileWrite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileWrite) ProtoMessage() {}
+
+func (x *FileWrite) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileWrite.ProtoReflect.Descriptor instead.
+func (*FileWrite) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FileWrite) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *FileWrite) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type FileResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Read.
+	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// No more answers to this FileRead follow.
+	End bool `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"`
+	// Of FileOpen and stat.
+	Info *FileInfo `protobuf:"bytes,3,opt,name=info,proto3" json:"info,omitempty"`
+	// What went wrong with this request; the file stays open.
+	Error         *FileError `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileResponse) Reset() {
+	*x = FileResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileResponse) ProtoMessage() {}
+
+func (x *FileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileResponse.ProtoReflect.Descriptor instead.
+func (*FileResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *FileResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *FileResponse) GetEnd() bool {
+	if x != nil {
+		return x.End
+	}
+	return false
+}
+
+func (x *FileResponse) GetInfo() *FileInfo {
+	if x != nil {
+		return x.Info
+	}
+	return nil
+}
+
+func (x *FileResponse) GetError() *FileError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+type FileError struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Errno         uint32                 `protobuf:"varint,1,opt,name=errno,proto3" json:"errno,omitempty"`
+	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileError) Reset() {
+	*x = FileError{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileError) ProtoMessage() {}
+
+func (x *FileError) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileError.ProtoReflect.Descriptor instead.
+func (*FileError) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *FileError) GetErrno() uint32 {
+	if x != nil {
+		return x.Errno
+	}
+	return 0
+}
+
+func (x *FileError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+type FileChangeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*FileChangeRequest_Mkdir
+	//	*FileChangeRequest_MkdirAll
+	//	*FileChangeRequest_Remove
+	//	*FileChangeRequest_RemoveAll
+	//	*FileChangeRequest_Rename
+	//	*FileChangeRequest_Chmod
+	//	*FileChangeRequest_Chown
+	//	*FileChangeRequest_Chtimes
+	//	*FileChangeRequest_Symlink
+	//	*FileChangeRequest_Truncate
+	//	*FileChangeRequest_Link
+	Kind isFileChangeRequest_Kind `protobuf_oneof:"kind"`
+	// With chmod, chown and chtimes: the link itself.
+	NoFollow      bool `protobuf:"varint,13,opt,name=no_follow,json=noFollow,proto3" json:"no_follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileChangeRequest) Reset() {
+	*x = FileChangeRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileChangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileChangeRequest) ProtoMessage() {}
+
+func (x *FileChangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileChangeRequest.ProtoReflect.Descriptor instead.
+func (*FileChangeRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *FileChangeRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *FileChangeRequest) GetKind() isFileChangeRequest_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *FileChangeRequest) GetMkdir() uint32 {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Mkdir); ok {
+			return x.Mkdir
+		}
+	}
+	return 0
+}
+
+func (x *FileChangeRequest) GetMkdirAll() uint32 {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_MkdirAll); ok {
+			return x.MkdirAll
+		}
+	}
+	return 0
+}
+
+func (x *FileChangeRequest) GetRemove() bool {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Remove); ok {
+			return x.Remove
+		}
+	}
+	return false
+}
+
+func (x *FileChangeRequest) GetRemoveAll() bool {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_RemoveAll); ok {
+			return x.RemoveAll
+		}
+	}
+	return false
+}
+
+func (x *FileChangeRequest) GetRename() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Rename); ok {
+			return x.Rename
+		}
+	}
+	return nil
+}
+
+func (x *FileChangeRequest) GetChmod() uint32 {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Chmod); ok {
+			return x.Chmod
+		}
+	}
+	return 0
+}
+
+func (x *FileChangeRequest) GetChown() *FileOwner {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Chown); ok {
+			return x.Chown
+		}
+	}
+	return nil
+}
+
+func (x *FileChangeRequest) GetChtimes() *FileTimes {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Chtimes); ok {
+			return x.Chtimes
+		}
+	}
+	return nil
+}
+
+func (x *FileChangeRequest) GetSymlink() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Symlink); ok {
+			return x.Symlink
+		}
+	}
+	return nil
+}
+
+func (x *FileChangeRequest) GetTruncate() uint64 {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Truncate); ok {
+			return x.Truncate
+		}
+	}
+	return 0
+}
+
+func (x *FileChangeRequest) GetLink() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*FileChangeRequest_Link); ok {
+			return x.Link
+		}
+	}
+	return nil
+}
+
+func (x *FileChangeRequest) GetNoFollow() bool {
+	if x != nil {
+		return x.NoFollow
+	}
+	return false
+}
+
+type isFileChangeRequest_Kind interface {
+	isFileChangeRequest_Kind()
+}
+
+type FileChangeRequest_Mkdir struct {
+	// Permissions of the new folder.
+	Mkdir uint32 `protobuf:"varint,2,opt,name=mkdir,proto3,oneof"`
+}
+
+type FileChangeRequest_MkdirAll struct {
+	// Also the folders above it, and it may be there already.
+	MkdirAll uint32 `protobuf:"varint,3,opt,name=mkdir_all,json=mkdirAll,proto3,oneof"`
+}
+
+type FileChangeRequest_Remove struct {
+	Remove bool `protobuf:"varint,4,opt,name=remove,proto3,oneof"`
+}
+
+type FileChangeRequest_RemoveAll struct {
+	// Also all that is in it; it may be missing.
+	RemoveAll bool `protobuf:"varint,5,opt,name=remove_all,json=removeAll,proto3,oneof"`
+}
+
+type FileChangeRequest_Rename struct {
+	// The new path.
+	Rename []byte `protobuf:"bytes,6,opt,name=rename,proto3,oneof"`
+}
+
+type FileChangeRequest_Chmod struct {
+	Chmod uint32 `protobuf:"varint,7,opt,name=chmod,proto3,oneof"`
+}
+
+type FileChangeRequest_Chown struct {
+	Chown *FileOwner `protobuf:"bytes,8,opt,name=chown,proto3,oneof"`
+}
+
+type FileChangeRequest_Chtimes struct {
+	Chtimes *FileTimes `protobuf:"bytes,9,opt,name=chtimes,proto3,oneof"`
+}
+
+type FileChangeRequest_Symlink struct {
+	// What the new link points to.
+	Symlink []byte `protobuf:"bytes,10,opt,name=symlink,proto3,oneof"`
+}
+
+type FileChangeRequest_Truncate struct {
+	Truncate uint64 `protobuf:"varint,11,opt,name=truncate,proto3,oneof"`
+}
+
+type FileChangeRequest_Link struct {
+	// The existing file of a new hard link.
+	Link []byte `protobuf:"bytes,12,opt,name=link,proto3,oneof"`
+}
+
+func (*FileChangeRequest_Mkdir) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_MkdirAll) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Remove) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_RemoveAll) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Rename) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Chmod) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Chown) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Chtimes) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Symlink) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Truncate) isFileChangeRequest_Kind() {}
+
+func (*FileChangeRequest_Link) isFileChangeRequest_Kind() {}
+
+type FileChangeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileChangeResponse) Reset() {
+	*x = FileChangeResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileChangeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileChangeResponse) ProtoMessage() {}
+
+func (x *FileChangeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileChangeResponse.ProtoReflect.Descriptor instead.
+func (*FileChangeResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{12}
+}
+
+// FileOwner leaves as it is what is -1.
+type FileOwner struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uid           int64                  `protobuf:"varint,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Gid           int64                  `protobuf:"varint,2,opt,name=gid,proto3" json:"gid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileOwner) Reset() {
+	*x = FileOwner{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileOwner) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileOwner) ProtoMessage() {}
+
+func (x *FileOwner) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileOwner.ProtoReflect.Descriptor instead.
+func (*FileOwner) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *FileOwner) GetUid() int64 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *FileOwner) GetGid() int64 {
+	if x != nil {
+		return x.Gid
+	}
+	return 0
+}
+
+// FileTimes leaves as it is what is missing.
+type FileTimes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Accessed      *FileTime              `protobuf:"bytes,1,opt,name=accessed,proto3" json:"accessed,omitempty"`
+	Modified      *FileTime              `protobuf:"bytes,2,opt,name=modified,proto3" json:"modified,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileTimes) Reset() {
+	*x = FileTimes{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileTimes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileTimes) ProtoMessage() {}
+
+func (x *FileTimes) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileTimes.ProtoReflect.Descriptor instead.
+func (*FileTimes) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FileTimes) GetAccessed() *FileTime {
+	if x != nil {
+		return x.Accessed
+	}
+	return nil
+}
+
+func (x *FileTimes) GetModified() *FileTime {
+	if x != nil {
+		return x.Modified
+	}
+	return nil
+}
+
+type FileTime struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seconds       int64                  `protobuf:"varint,1,opt,name=seconds,proto3" json:"seconds,omitempty"`
+	Nanos         uint32                 `protobuf:"varint,2,opt,name=nanos,proto3" json:"nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileTime) Reset() {
+	*x = FileTime{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileTime) ProtoMessage() {}
+
+func (x *FileTime) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileTime.ProtoReflect.Descriptor instead.
+func (*FileTime) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *FileTime) GetSeconds() int64 {
+	if x != nil {
+		return x.Seconds
+	}
+	return 0
+}
+
+func (x *FileTime) GetNanos() uint32 {
+	if x != nil {
+		return x.Nanos
+	}
+	return 0
+}
+
+type FileWatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Also folders in it, and those that come to be.
+	Recursive     bool `protobuf:"varint,2,opt,name=recursive,proto3" json:"recursive,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileWatchRequest) Reset() {
+	*x = FileWatchRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileWatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileWatchRequest) ProtoMessage() {}
+
+func (x *FileWatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileWatchRequest.ProtoReflect.Descriptor instead.
+func (*FileWatchRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *FileWatchRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *FileWatchRequest) GetRecursive() bool {
+	if x != nil {
+		return x.Recursive
+	}
+	return false
+}
+
+type FileWatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Relative to the watched path; empty for that itself.
+	Path []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// As in inotify(7).
+	Mask uint32 `protobuf:"varint,2,opt,name=mask,proto3" json:"mask,omitempty"`
+	// Joins the two events of a move.
+	Cookie        uint32 `protobuf:"varint,3,opt,name=cookie,proto3" json:"cookie,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileWatchResponse) Reset() {
+	*x = FileWatchResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileWatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileWatchResponse) ProtoMessage() {}
+
+func (x *FileWatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileWatchResponse.ProtoReflect.Descriptor instead.
+func (*FileWatchResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FileWatchResponse) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *FileWatchResponse) GetMask() uint32 {
+	if x != nil {
+		return x.Mask
+	}
+	return 0
+}
+
+func (x *FileWatchResponse) GetCookie() uint32 {
+	if x != nil {
+		return x.Cookie
+	}
+	return 0
+}
+
+type UploadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*UploadRequest_Open
+	//	*UploadRequest_Data
+	//	*UploadRequest_End
+	Kind          isUploadRequest_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadRequest) Reset() {
+	*x = UploadRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadRequest) ProtoMessage() {}
+
+func (x *UploadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadRequest.ProtoReflect.Descriptor instead.
+func (*UploadRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *UploadRequest) GetKind() isUploadRequest_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *UploadRequest) GetOpen() *UploadOpen {
+	if x != nil {
+		if x, ok := x.Kind.(*UploadRequest_Open); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *UploadRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*UploadRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+func (x *UploadRequest) GetEnd() bool {
+	if x != nil {
+		if x, ok := x.Kind.(*UploadRequest_End); ok {
+			return x.End
+		}
+	}
+	return false
+}
+
+type isUploadRequest_Kind interface {
+	isUploadRequest_Kind()
+}
+
+type UploadRequest_Open struct {
+	Open *UploadOpen `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
+}
+
+type UploadRequest_Data struct {
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+type UploadRequest_End struct {
+	// Ends the tar. A stream that ends without was interrupted.
+	End bool `protobuf:"varint,3,opt,name=end,proto3,oneof"`
+}
+
+func (*UploadRequest_Open) isUploadRequest_Kind() {}
+
+func (*UploadRequest_Data) isUploadRequest_Kind() {}
+
+func (*UploadRequest_End) isUploadRequest_Kind() {}
+
+type UploadOpen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The folder to unpack into.
+	Path []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Keep the owners in the tar, and make devices. Otherwise all belongs to the
+	// container's user.
+	Archive bool `protobuf:"varint,2,opt,name=archive,proto3" json:"archive,omitempty"`
+	// A file that exists is an error.
+	NoOverwrite   bool `protobuf:"varint,3,opt,name=no_overwrite,json=noOverwrite,proto3" json:"no_overwrite,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadOpen) Reset() {
+	*x = UploadOpen{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadOpen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadOpen) ProtoMessage() {}
+
+func (x *UploadOpen) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadOpen.ProtoReflect.Descriptor instead.
+func (*UploadOpen) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *UploadOpen) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *UploadOpen) GetArchive() bool {
+	if x != nil {
+		return x.Archive
+	}
+	return false
+}
+
+func (x *UploadOpen) GetNoOverwrite() bool {
+	if x != nil {
+		return x.NoOverwrite
+	}
+	return false
+}
+
+type UploadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         uint64                 `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadResponse) Reset() {
+	*x = UploadResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadResponse) ProtoMessage() {}
+
+func (x *UploadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadResponse.ProtoReflect.Descriptor instead.
+func (*UploadResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UploadResponse) GetFiles() uint64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *UploadResponse) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+type DownloadRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Path  []byte                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// What it is called in the tar; empty for a folder without itself.
+	As []byte `protobuf:"bytes,2,opt,name=as,proto3" json:"as,omitempty"`
+	// The file that path, if it is a symbolic link, points to.
+	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DownloadRequest) Reset() {
+	*x = DownloadRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DownloadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DownloadRequest) ProtoMessage() {}
+
+func (x *DownloadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DownloadRequest.ProtoReflect.Descriptor instead.
+func (*DownloadRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DownloadRequest) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *DownloadRequest) GetAs() []byte {
+	if x != nil {
+		return x.As
+	}
+	return nil
+}
+
+func (x *DownloadRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+type DownloadResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DownloadResponse) Reset() {
+	*x = DownloadResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DownloadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DownloadResponse) ProtoMessage() {}
+
+func (x *DownloadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DownloadResponse.ProtoReflect.Descriptor instead.
+func (*DownloadResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DownloadResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type DiffRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{23}
+}
+
+type DiffResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Differences   []*FileDifference      `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffResponse) Reset() {
+	*x = DiffResponse{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffResponse) ProtoMessage() {}
+
+func (x *DiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
+func (*DiffResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *DiffResponse) GetDifferences() []*FileDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+type FileDifference struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          FileDifference_Kind    `protobuf:"varint,1,opt,name=kind,proto3,enum=boxlite.v1.FileDifference_Kind" json:"kind,omitempty"`
+	Path          []byte                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FileDifference) Reset() {
+	*x = FileDifference{}
+	mi := &file_boxlite_v1_files_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FileDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FileDifference) ProtoMessage() {}
+
+func (x *FileDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_files_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FileDifference.ProtoReflect.Descriptor instead.
+func (*FileDifference) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_files_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *FileDifference) GetKind() FileDifference_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return FileDifference_CHANGED
+}
+
+func (x *FileDifference) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
 var File_boxlite_v1_files_proto protoreflect.FileDescriptor
 
 const file_boxlite_v1_files_proto_rawDesc = "" +
 	"\n" +
 	"\x16boxlite/v1/files.proto\x12\n" +
-	"boxlite.v12\a\n" +
-	"\x05FilesBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
+	"boxlite.v1\"\x98\x02\n" +
+	"\bFileInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\fR\x04name\x12\x12\n" +
+	"\x04mode\x18\x02 \x01(\rR\x04mode\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12)\n" +
+	"\x10modified_seconds\x18\x04 \x01(\x03R\x0fmodifiedSeconds\x12%\n" +
+	"\x0emodified_nanos\x18\x05 \x01(\rR\rmodifiedNanos\x12\x10\n" +
+	"\x03uid\x18\x06 \x01(\rR\x03uid\x12\x10\n" +
+	"\x03gid\x18\a \x01(\rR\x03gid\x12\x14\n" +
+	"\x05inode\x18\b \x01(\x04R\x05inode\x12\x14\n" +
+	"\x05links\x18\t \x01(\x04R\x05links\x12\x16\n" +
+	"\x06device\x18\n" +
+	" \x01(\x04R\x06device\x12\x16\n" +
+	"\x06target\x18\v \x01(\fR\x06target\"=\n" +
+	"\x0fFileStatRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x16\n" +
+	"\x06follow\x18\x02 \x01(\bR\x06follow\"X\n" +
+	"\x10FileStatResponse\x12(\n" +
+	"\x04info\x18\x01 \x01(\v2\x14.boxlite.v1.FileInfoR\x04info\x12\x1a\n" +
+	"\bresolved\x18\x02 \x01(\fR\bresolved\"%\n" +
+	"\x0fFileListRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\">\n" +
+	"\x10FileListResponse\x12*\n" +
+	"\x05files\x18\x01 \x03(\v2\x14.boxlite.v1.FileInfoR\x05files\"\xe6\x01\n" +
+	"\vFileRequest\x12*\n" +
+	"\x04open\x18\x01 \x01(\v2\x14.boxlite.v1.FileOpenH\x00R\x04open\x12*\n" +
+	"\x04read\x18\x02 \x01(\v2\x14.boxlite.v1.FileReadH\x00R\x04read\x12-\n" +
+	"\x05write\x18\x03 \x01(\v2\x15.boxlite.v1.FileWriteH\x00R\x05write\x12\x1c\n" +
+	"\btruncate\x18\x04 \x01(\x04H\x00R\btruncate\x12\x14\n" +
+	"\x04sync\x18\x05 \x01(\bH\x00R\x04sync\x12\x14\n" +
+	"\x04stat\x18\x06 \x01(\bH\x00R\x04statB\x06\n" +
+	"\x04kind\"\xc6\x01\n" +
+	"\bFileOpen\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
+	"\x04read\x18\x02 \x01(\bR\x04read\x12\x14\n" +
+	"\x05write\x18\x03 \x01(\bR\x05write\x12\x16\n" +
+	"\x06append\x18\x04 \x01(\bR\x06append\x12\x16\n" +
+	"\x06create\x18\x05 \x01(\bR\x06create\x12\x1c\n" +
+	"\texclusive\x18\x06 \x01(\bR\texclusive\x12\x1a\n" +
+	"\btruncate\x18\a \x01(\bR\btruncate\x12\x12\n" +
+	"\x04mode\x18\b \x01(\rR\x04mode\":\n" +
+	"\bFileRead\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06length\x18\x02 \x01(\x04R\x06length\"7\n" +
+	"\tFileWrite\x12\x16\n" +
+	"\x06offset\x18\x01 \x01(\x04R\x06offset\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\x8b\x01\n" +
+	"\fFileResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\bR\x03end\x12(\n" +
+	"\x04info\x18\x03 \x01(\v2\x14.boxlite.v1.FileInfoR\x04info\x12+\n" +
+	"\x05error\x18\x04 \x01(\v2\x15.boxlite.v1.FileErrorR\x05error\";\n" +
+	"\tFileError\x12\x14\n" +
+	"\x05errno\x18\x01 \x01(\rR\x05errno\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xa2\x03\n" +
+	"\x11FileChangeRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x16\n" +
+	"\x05mkdir\x18\x02 \x01(\rH\x00R\x05mkdir\x12\x1d\n" +
+	"\tmkdir_all\x18\x03 \x01(\rH\x00R\bmkdirAll\x12\x18\n" +
+	"\x06remove\x18\x04 \x01(\bH\x00R\x06remove\x12\x1f\n" +
+	"\n" +
+	"remove_all\x18\x05 \x01(\bH\x00R\tremoveAll\x12\x18\n" +
+	"\x06rename\x18\x06 \x01(\fH\x00R\x06rename\x12\x16\n" +
+	"\x05chmod\x18\a \x01(\rH\x00R\x05chmod\x12-\n" +
+	"\x05chown\x18\b \x01(\v2\x15.boxlite.v1.FileOwnerH\x00R\x05chown\x121\n" +
+	"\achtimes\x18\t \x01(\v2\x15.boxlite.v1.FileTimesH\x00R\achtimes\x12\x1a\n" +
+	"\asymlink\x18\n" +
+	" \x01(\fH\x00R\asymlink\x12\x1c\n" +
+	"\btruncate\x18\v \x01(\x04H\x00R\btruncate\x12\x14\n" +
+	"\x04link\x18\f \x01(\fH\x00R\x04link\x12\x1b\n" +
+	"\tno_follow\x18\r \x01(\bR\bnoFollowB\x06\n" +
+	"\x04kind\"\x14\n" +
+	"\x12FileChangeResponse\"/\n" +
+	"\tFileOwner\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\x03R\x03uid\x12\x10\n" +
+	"\x03gid\x18\x02 \x01(\x03R\x03gid\"o\n" +
+	"\tFileTimes\x120\n" +
+	"\baccessed\x18\x01 \x01(\v2\x14.boxlite.v1.FileTimeR\baccessed\x120\n" +
+	"\bmodified\x18\x02 \x01(\v2\x14.boxlite.v1.FileTimeR\bmodified\":\n" +
+	"\bFileTime\x12\x18\n" +
+	"\aseconds\x18\x01 \x01(\x03R\aseconds\x12\x14\n" +
+	"\x05nanos\x18\x02 \x01(\rR\x05nanos\"D\n" +
+	"\x10FileWatchRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x1c\n" +
+	"\trecursive\x18\x02 \x01(\bR\trecursive\"S\n" +
+	"\x11FileWatchResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
+	"\x04mask\x18\x02 \x01(\rR\x04mask\x12\x16\n" +
+	"\x06cookie\x18\x03 \x01(\rR\x06cookie\"o\n" +
+	"\rUploadRequest\x12,\n" +
+	"\x04open\x18\x01 \x01(\v2\x16.boxlite.v1.UploadOpenH\x00R\x04open\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04data\x12\x12\n" +
+	"\x03end\x18\x03 \x01(\bH\x00R\x03endB\x06\n" +
+	"\x04kind\"]\n" +
+	"\n" +
+	"UploadOpen\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x18\n" +
+	"\aarchive\x18\x02 \x01(\bR\aarchive\x12!\n" +
+	"\fno_overwrite\x18\x03 \x01(\bR\vnoOverwrite\"<\n" +
+	"\x0eUploadResponse\x12\x14\n" +
+	"\x05files\x18\x01 \x01(\x04R\x05files\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\"M\n" +
+	"\x0fDownloadRequest\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x0e\n" +
+	"\x02as\x18\x02 \x01(\fR\x02as\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\"&\n" +
+	"\x10DownloadResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\r\n" +
+	"\vDiffRequest\"L\n" +
+	"\fDiffResponse\x12<\n" +
+	"\vdifferences\x18\x01 \x03(\v2\x1a.boxlite.v1.FileDifferenceR\vdifferences\"\x86\x01\n" +
+	"\x0eFileDifference\x123\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1f.boxlite.v1.FileDifference.KindR\x04kind\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\fR\x04path\"+\n" +
+	"\x04Kind\x12\v\n" +
+	"\aCHANGED\x10\x00\x12\t\n" +
+	"\x05ADDED\x10\x01\x12\v\n" +
+	"\aDELETED\x10\x022\xa8\x04\n" +
+	"\x05Files\x12A\n" +
+	"\x04Stat\x12\x1b.boxlite.v1.FileStatRequest\x1a\x1c.boxlite.v1.FileStatResponse\x12C\n" +
+	"\x04List\x12\x1b.boxlite.v1.FileListRequest\x1a\x1c.boxlite.v1.FileListResponse0\x01\x12=\n" +
+	"\x04Open\x12\x17.boxlite.v1.FileRequest\x1a\x18.boxlite.v1.FileResponse(\x010\x01\x12G\n" +
+	"\x06Change\x12\x1d.boxlite.v1.FileChangeRequest\x1a\x1e.boxlite.v1.FileChangeResponse\x12F\n" +
+	"\x05Watch\x12\x1c.boxlite.v1.FileWatchRequest\x1a\x1d.boxlite.v1.FileWatchResponse0\x01\x12A\n" +
+	"\x06Upload\x12\x19.boxlite.v1.UploadRequest\x1a\x1a.boxlite.v1.UploadResponse(\x01\x12G\n" +
+	"\bDownload\x12\x1b.boxlite.v1.DownloadRequest\x1a\x1c.boxlite.v1.DownloadResponse0\x01\x12;\n" +
+	"\x04Diff\x12\x17.boxlite.v1.DiffRequest\x1a\x18.boxlite.v1.DiffResponse0\x01BFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
 
-var file_boxlite_v1_files_proto_goTypes = []any{}
+var (
+	file_boxlite_v1_files_proto_rawDescOnce sync.Once
+	file_boxlite_v1_files_proto_rawDescData []byte
+)
+
+func file_boxlite_v1_files_proto_rawDescGZIP() []byte {
+	file_boxlite_v1_files_proto_rawDescOnce.Do(func() {
+		file_boxlite_v1_files_proto_rawDescData = protoimpl.X.CompressGZIP(unsafe.Slice(unsafe.StringData(file_boxlite_v1_files_proto_rawDesc), len(file_boxlite_v1_files_proto_rawDesc)))
+	})
+	return file_boxlite_v1_files_proto_rawDescData
+}
+
+var file_boxlite_v1_files_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_boxlite_v1_files_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_boxlite_v1_files_proto_goTypes = []any{
+	(FileDifference_Kind)(0),   // 0: boxlite.v1.FileDifference.Kind
+	(*FileInfo)(nil),           // 1: boxlite.v1.FileInfo
+	(*FileStatRequest)(nil),    // 2: boxlite.v1.FileStatRequest
+	(*FileStatResponse)(nil),   // 3: boxlite.v1.FileStatResponse
+	(*FileListRequest)(nil),    // 4: boxlite.v1.FileListRequest
+	(*FileListResponse)(nil),   // 5: boxlite.v1.FileListResponse
+	(*FileRequest)(nil),        // 6: boxlite.v1.FileRequest
+	(*FileOpen)(nil),           // 7: boxlite.v1.FileOpen
+	(*FileRead)(nil),           // 8: boxlite.v1.FileRead
+	(*FileWrite)(nil),          // 9: boxlite.v1.FileWrite
+	(*FileResponse)(nil),       // 10: boxlite.v1.FileResponse
+	(*FileError)(nil),          // 11: boxlite.v1.FileError
+	(*FileChangeRequest)(nil),  // 12: boxlite.v1.FileChangeRequest
+	(*FileChangeResponse)(nil), // 13: boxlite.v1.FileChangeResponse
+	(*FileOwner)(nil),          // 14: boxlite.v1.FileOwner
+	(*FileTimes)(nil),          // 15: boxlite.v1.FileTimes
+	(*FileTime)(nil),           // 16: boxlite.v1.FileTime
+	(*FileWatchRequest)(nil),   // 17: boxlite.v1.FileWatchRequest
+	(*FileWatchResponse)(nil),  // 18: boxlite.v1.FileWatchResponse
+	(*UploadRequest)(nil),      // 19: boxlite.v1.UploadRequest
+	(*UploadOpen)(nil),         // 20: boxlite.v1.UploadOpen
+	(*UploadResponse)(nil),     // 21: boxlite.v1.UploadResponse
+	(*DownloadRequest)(nil),    // 22: boxlite.v1.DownloadRequest
+	(*DownloadResponse)(nil),   // 23: boxlite.v1.DownloadResponse
+	(*DiffRequest)(nil),        // 24: boxlite.v1.DiffRequest
+	(*DiffResponse)(nil),       // 25: boxlite.v1.DiffResponse
+	(*FileDifference)(nil),     // 26: boxlite.v1.FileDifference
+}
 var file_boxlite_v1_files_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1,  // 0: boxlite.v1.FileStatResponse.info:type_name -> boxlite.v1.FileInfo
+	1,  // 1: boxlite.v1.FileListResponse.files:type_name -> boxlite.v1.FileInfo
+	7,  // 2: boxlite.v1.FileRequest.open:type_name -> boxlite.v1.FileOpen
+	8,  // 3: boxlite.v1.FileRequest.read:type_name -> boxlite.v1.FileRead
+	9,  // 4: boxlite.v1.FileRequest.write:type_name -> boxlite.v1.FileWrite
+	1,  // 5: boxlite.v1.FileResponse.info:type_name -> boxlite.v1.FileInfo
+	11, // 6: boxlite.v1.FileResponse.error:type_name -> boxlite.v1.FileError
+	14, // 7: boxlite.v1.FileChangeRequest.chown:type_name -> boxlite.v1.FileOwner
+	15, // 8: boxlite.v1.FileChangeRequest.chtimes:type_name -> boxlite.v1.FileTimes
+	16, // 9: boxlite.v1.FileTimes.accessed:type_name -> boxlite.v1.FileTime
+	16, // 10: boxlite.v1.FileTimes.modified:type_name -> boxlite.v1.FileTime
+	20, // 11: boxlite.v1.UploadRequest.open:type_name -> boxlite.v1.UploadOpen
+	26, // 12: boxlite.v1.DiffResponse.differences:type_name -> boxlite.v1.FileDifference
+	0,  // 13: boxlite.v1.FileDifference.kind:type_name -> boxlite.v1.FileDifference.Kind
+	2,  // 14: boxlite.v1.Files.Stat:input_type -> boxlite.v1.FileStatRequest
+	4,  // 15: boxlite.v1.Files.List:input_type -> boxlite.v1.FileListRequest
+	6,  // 16: boxlite.v1.Files.Open:input_type -> boxlite.v1.FileRequest
+	12, // 17: boxlite.v1.Files.Change:input_type -> boxlite.v1.FileChangeRequest
+	17, // 18: boxlite.v1.Files.Watch:input_type -> boxlite.v1.FileWatchRequest
+	19, // 19: boxlite.v1.Files.Upload:input_type -> boxlite.v1.UploadRequest
+	22, // 20: boxlite.v1.Files.Download:input_type -> boxlite.v1.DownloadRequest
+	24, // 21: boxlite.v1.Files.Diff:input_type -> boxlite.v1.DiffRequest
+	3,  // 22: boxlite.v1.Files.Stat:output_type -> boxlite.v1.FileStatResponse
+	5,  // 23: boxlite.v1.Files.List:output_type -> boxlite.v1.FileListResponse
+	10, // 24: boxlite.v1.Files.Open:output_type -> boxlite.v1.FileResponse
+	13, // 25: boxlite.v1.Files.Change:output_type -> boxlite.v1.FileChangeResponse
+	18, // 26: boxlite.v1.Files.Watch:output_type -> boxlite.v1.FileWatchResponse
+	21, // 27: boxlite.v1.Files.Upload:output_type -> boxlite.v1.UploadResponse
+	23, // 28: boxlite.v1.Files.Download:output_type -> boxlite.v1.DownloadResponse
+	25, // 29: boxlite.v1.Files.Diff:output_type -> boxlite.v1.DiffResponse
+	22, // [22:30] is the sub-list for method output_type
+	14, // [14:22] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_boxlite_v1_files_proto_init() }
@@ -42,18 +2100,46 @@ func file_boxlite_v1_files_proto_init() {
 	if File_boxlite_v1_files_proto != nil {
 		return
 	}
+	file_boxlite_v1_files_proto_msgTypes[5].OneofWrappers = []any{
+		(*FileRequest_Open)(nil),
+		(*FileRequest_Read)(nil),
+		(*FileRequest_Write)(nil),
+		(*FileRequest_Truncate)(nil),
+		(*FileRequest_Sync)(nil),
+		(*FileRequest_Stat)(nil),
+	}
+	file_boxlite_v1_files_proto_msgTypes[11].OneofWrappers = []any{
+		(*FileChangeRequest_Mkdir)(nil),
+		(*FileChangeRequest_MkdirAll)(nil),
+		(*FileChangeRequest_Remove)(nil),
+		(*FileChangeRequest_RemoveAll)(nil),
+		(*FileChangeRequest_Rename)(nil),
+		(*FileChangeRequest_Chmod)(nil),
+		(*FileChangeRequest_Chown)(nil),
+		(*FileChangeRequest_Chtimes)(nil),
+		(*FileChangeRequest_Symlink)(nil),
+		(*FileChangeRequest_Truncate)(nil),
+		(*FileChangeRequest_Link)(nil),
+	}
+	file_boxlite_v1_files_proto_msgTypes[18].OneofWrappers = []any{
+		(*UploadRequest_Open)(nil),
+		(*UploadRequest_Data)(nil),
+		(*UploadRequest_End)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_files_proto_rawDesc), len(file_boxlite_v1_files_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   0,
+			NumEnums:      1,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_boxlite_v1_files_proto_goTypes,
 		DependencyIndexes: file_boxlite_v1_files_proto_depIdxs,
+		EnumInfos:         file_boxlite_v1_files_proto_enumTypes,
+		MessageInfos:      file_boxlite_v1_files_proto_msgTypes,
 	}.Build()
 	File_boxlite_v1_files_proto = out.File
 	file_boxlite_v1_files_proto_goTypes = nil

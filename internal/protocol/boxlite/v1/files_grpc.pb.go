@@ -7,7 +7,10 @@
 package boxlitev1
 
 import (
+	context "context"
 	grpc "google.golang.org/grpc"
+	codes "google.golang.org/grpc/codes"
+	status "google.golang.org/grpc/status"
 )
 
 // This is a compile-time assertion to ensure that this generated file
@@ -15,13 +18,44 @@ import (
 // Requires gRPC-Go v1.64.0 or later.
 const _ = grpc.SupportPackageIsVersion9
 
+const (
+	Files_Stat_FullMethodName     = "/boxlite.v1.Files/Stat"
+	Files_List_FullMethodName     = "/boxlite.v1.Files/List"
+	Files_Open_FullMethodName     = "/boxlite.v1.Files/Open"
+	Files_Change_FullMethodName   = "/boxlite.v1.Files/Change"
+	Files_Watch_FullMethodName    = "/boxlite.v1.Files/Watch"
+	Files_Upload_FullMethodName   = "/boxlite.v1.Files/Upload"
+	Files_Download_FullMethodName = "/boxlite.v1.Files/Download"
+	Files_Diff_FullMethodName     = "/boxlite.v1.Files/Diff"
+)
+
 // FilesClient is the client API for Files service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Files reads and writes the container's files, as its own processes see them.
-// Served by the agent.
+// Served by the agent. Paths are absolute; no link leads out of the container's
+// root. Names are bytes: Linux does not ask for UTF-8.
 type FilesClient interface {
+	// Stat describes a file.
+	Stat(ctx context.Context, in *FileStatRequest, opts ...grpc.CallOption) (*FileStatResponse, error)
+	// List describes what is in a folder, in no order.
+	List(ctx context.Context, in *FileListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileListResponse], error)
+	// Open opens a regular file and works on it until the client ends the stream.
+	// The first request is a FileOpen; each request has one answer, but for a
+	// FileRead, whose last answer is the one with end.
+	Open(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FileRequest, FileResponse], error)
+	// Change changes names and attributes.
+	Change(ctx context.Context, in *FileChangeRequest, opts ...grpc.CallOption) (*FileChangeResponse, error)
+	// Watch tells what happens to files. Its first answer is empty, and comes when
+	// nothing will be missed any more.
+	Watch(ctx context.Context, in *FileWatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileWatchResponse], error)
+	// Upload unpacks a tar. The first request is an UploadOpen.
+	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadRequest, UploadResponse], error)
+	// Download packs a file or folder as a tar.
+	Download(ctx context.Context, in *DownloadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadResponse], error)
+	// Diff tells what differs from the image, in no order.
+	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffResponse], error)
 }
 
 type filesClient struct {
@@ -32,13 +66,155 @@ func NewFilesClient(cc grpc.ClientConnInterface) FilesClient {
 	return &filesClient{cc}
 }
 
+func (c *filesClient) Stat(ctx context.Context, in *FileStatRequest, opts ...grpc.CallOption) (*FileStatResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FileStatResponse)
+	err := c.cc.Invoke(ctx, Files_Stat_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *filesClient) List(ctx context.Context, in *FileListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileListResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Files_ServiceDesc.Streams[0], Files_List_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FileListRequest, FileListResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_ListClient = grpc.ServerStreamingClient[FileListResponse]
+
+func (c *filesClient) Open(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FileRequest, FileResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Files_ServiceDesc.Streams[1], Files_Open_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FileRequest, FileResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_OpenClient = grpc.BidiStreamingClient[FileRequest, FileResponse]
+
+func (c *filesClient) Change(ctx context.Context, in *FileChangeRequest, opts ...grpc.CallOption) (*FileChangeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FileChangeResponse)
+	err := c.cc.Invoke(ctx, Files_Change_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *filesClient) Watch(ctx context.Context, in *FileWatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FileWatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Files_ServiceDesc.Streams[2], Files_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FileWatchRequest, FileWatchResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_WatchClient = grpc.ServerStreamingClient[FileWatchResponse]
+
+func (c *filesClient) Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadRequest, UploadResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Files_ServiceDesc.Streams[3], Files_Upload_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[UploadRequest, UploadResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_UploadClient = grpc.ClientStreamingClient[UploadRequest, UploadResponse]
+
+func (c *filesClient) Download(ctx context.Context, in *DownloadRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Files_ServiceDesc.Streams[4], Files_Download_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DownloadRequest, DownloadResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_DownloadClient = grpc.ServerStreamingClient[DownloadResponse]
+
+func (c *filesClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Files_ServiceDesc.Streams[5], Files_Diff_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DiffRequest, DiffResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_DiffClient = grpc.ServerStreamingClient[DiffResponse]
+
 // FilesServer is the server API for Files service.
 // All implementations must embed UnimplementedFilesServer
 // for forward compatibility.
 //
 // Files reads and writes the container's files, as its own processes see them.
-// Served by the agent.
+// Served by the agent. Paths are absolute; no link leads out of the container's
+// root. Names are bytes: Linux does not ask for UTF-8.
 type FilesServer interface {
+	// Stat describes a file.
+	Stat(context.Context, *FileStatRequest) (*FileStatResponse, error)
+	// List describes what is in a folder, in no order.
+	List(*FileListRequest, grpc.ServerStreamingServer[FileListResponse]) error
+	// Open opens a regular file and works on it until the client ends the stream.
+	// The first request is a FileOpen; each request has one answer, but for a
+	// FileRead, whose last answer is the one with end.
+	Open(grpc.BidiStreamingServer[FileRequest, FileResponse]) error
+	// Change changes names and attributes.
+	Change(context.Context, *FileChangeRequest) (*FileChangeResponse, error)
+	// Watch tells what happens to files. Its first answer is empty, and comes when
+	// nothing will be missed any more.
+	Watch(*FileWatchRequest, grpc.ServerStreamingServer[FileWatchResponse]) error
+	// Upload unpacks a tar. The first request is an UploadOpen.
+	Upload(grpc.ClientStreamingServer[UploadRequest, UploadResponse]) error
+	// Download packs a file or folder as a tar.
+	Download(*DownloadRequest, grpc.ServerStreamingServer[DownloadResponse]) error
+	// Diff tells what differs from the image, in no order.
+	Diff(*DiffRequest, grpc.ServerStreamingServer[DiffResponse]) error
 	mustEmbedUnimplementedFilesServer()
 }
 
@@ -49,6 +225,30 @@ type FilesServer interface {
 // pointer dereference when methods are called.
 type UnimplementedFilesServer struct{}
 
+func (UnimplementedFilesServer) Stat(context.Context, *FileStatRequest) (*FileStatResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Stat not implemented")
+}
+func (UnimplementedFilesServer) List(*FileListRequest, grpc.ServerStreamingServer[FileListResponse]) error {
+	return status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedFilesServer) Open(grpc.BidiStreamingServer[FileRequest, FileResponse]) error {
+	return status.Error(codes.Unimplemented, "method Open not implemented")
+}
+func (UnimplementedFilesServer) Change(context.Context, *FileChangeRequest) (*FileChangeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Change not implemented")
+}
+func (UnimplementedFilesServer) Watch(*FileWatchRequest, grpc.ServerStreamingServer[FileWatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
+}
+func (UnimplementedFilesServer) Upload(grpc.ClientStreamingServer[UploadRequest, UploadResponse]) error {
+	return status.Error(codes.Unimplemented, "method Upload not implemented")
+}
+func (UnimplementedFilesServer) Download(*DownloadRequest, grpc.ServerStreamingServer[DownloadResponse]) error {
+	return status.Error(codes.Unimplemented, "method Download not implemented")
+}
+func (UnimplementedFilesServer) Diff(*DiffRequest, grpc.ServerStreamingServer[DiffResponse]) error {
+	return status.Error(codes.Unimplemented, "method Diff not implemented")
+}
 func (UnimplementedFilesServer) mustEmbedUnimplementedFilesServer() {}
 func (UnimplementedFilesServer) testEmbeddedByValue()               {}
 
@@ -70,13 +270,148 @@ func RegisterFilesServer(s grpc.ServiceRegistrar, srv FilesServer) {
 	s.RegisterService(&Files_ServiceDesc, srv)
 }
 
+func _Files_Stat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FileStatRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FilesServer).Stat(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Files_Stat_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FilesServer).Stat(ctx, req.(*FileStatRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Files_List_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FileListRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FilesServer).List(m, &grpc.GenericServerStream[FileListRequest, FileListResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_ListServer = grpc.ServerStreamingServer[FileListResponse]
+
+func _Files_Open_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(FilesServer).Open(&grpc.GenericServerStream[FileRequest, FileResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_OpenServer = grpc.BidiStreamingServer[FileRequest, FileResponse]
+
+func _Files_Change_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FileChangeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FilesServer).Change(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Files_Change_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FilesServer).Change(ctx, req.(*FileChangeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Files_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(FileWatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FilesServer).Watch(m, &grpc.GenericServerStream[FileWatchRequest, FileWatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_WatchServer = grpc.ServerStreamingServer[FileWatchResponse]
+
+func _Files_Upload_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(FilesServer).Upload(&grpc.GenericServerStream[UploadRequest, UploadResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_UploadServer = grpc.ClientStreamingServer[UploadRequest, UploadResponse]
+
+func _Files_Download_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DownloadRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FilesServer).Download(m, &grpc.GenericServerStream[DownloadRequest, DownloadResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_DownloadServer = grpc.ServerStreamingServer[DownloadResponse]
+
+func _Files_Diff_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DiffRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(FilesServer).Diff(m, &grpc.GenericServerStream[DiffRequest, DiffResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Files_DiffServer = grpc.ServerStreamingServer[DiffResponse]
+
 // Files_ServiceDesc is the grpc.ServiceDesc for Files service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Files_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "boxlite.v1.Files",
 	HandlerType: (*FilesServer)(nil),
-	Methods:     []grpc.MethodDesc{},
-	Streams:     []grpc.StreamDesc{},
-	Metadata:    "boxlite/v1/files.proto",
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Stat",
+			Handler:    _Files_Stat_Handler,
+		},
+		{
+			MethodName: "Change",
+			Handler:    _Files_Change_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "List",
+			Handler:       _Files_List_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Open",
+			Handler:       _Files_Open_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Watch",
+			Handler:       _Files_Watch_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Upload",
+			Handler:       _Files_Upload_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Download",
+			Handler:       _Files_Download_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Diff",
+			Handler:       _Files_Diff_Handler,
+			ServerStreams: true,
+		},
+	},
+	Metadata: "boxlite/v1/files.proto",
 }
