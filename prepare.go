@@ -136,7 +136,9 @@ func (rt *Runtime) makeDisk(r box.Record) error {
 func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
 	dir := l.Dir()
 	console := filepath.Join(dir, fileConsole)
-	_ = os.Remove(console) // of the run before; without it the engine appends
+	for _, path := range []string{console, console + ".1"} {
+		_ = os.Remove(path) // of the run before; without it the engine appends
+	}
 	return shim.Spec{
 		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Jail: p.jail, Health: p.health, Detached: l.Config.Detach || rt.options.Detach,
 		VM: vmm.Spec{

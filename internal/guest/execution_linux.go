@@ -20,6 +20,8 @@ type execution struct {
 	stdin *os.File // nil if nothing can be written
 	tty   bool
 	kills *oomKills
+
+	counters *counters
 }
 
 // follow reads the child's output until it has ended and all is read.
@@ -63,6 +65,7 @@ func (e *execution) read(ctx context.Context, stream int, f *os.File) {
 	defer giveBuffer(buf)
 	for {
 		n, err := f.Read(buf[:])
+		e.counters.read(n)
 		e.out.write(ctx, stream, buf[:n])
 		if err != nil {
 			return
@@ -98,6 +101,7 @@ func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
 		if readErr != nil || n <= 0 {
 			return
 		}
+		e.counters.read(n)
 		e.out.write(ctx, stream, buf[:n])
 	}
 }

@@ -23,6 +23,8 @@ type executions struct {
 	ctx     context.Context // ends when the machine shuts down
 	clients *tally
 	kills   *oomKills
+	// counters count for all executions.
+	counters counters
 
 	mu        sync.Mutex
 	container *container.Container // nil until it is set up
@@ -54,13 +56,14 @@ func (x *executions) start(id string, process *boxlitev1.Process, stdin bool) (*
 		return nil, err
 	}
 	c, err := into.Spawn(processOf(process, stdin))
+	x.counters.started(err)
 	if err != nil {
 		x.mu.Lock()
 		delete(x.byID, id)
 		x.mu.Unlock()
 		return nil, err
 	}
-	e := &execution{id: id, out: newOutput(), child: c, stdin: c.Stdin, tty: process.GetTty(), kills: x.kills}
+	e := &execution{id: id, out: newOutput(), child: c, stdin: c.Stdin, tty: process.GetTty(), kills: x.kills, counters: &x.counters}
 	e.follow(x.ctx)
 	x.mu.Lock()
 	x.byID[id] = e
