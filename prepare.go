@@ -35,6 +35,12 @@ type parts struct {
 	stages    []box.Stage
 }
 
+// described adds to a state what is known of the parts.
+func (p parts) described(s box.State) box.State {
+	s.Engine, s.Accelerator = p.machine.Engine, p.machine.Accelerator
+	return s
+}
+
 // prepare does at once what is needed before a machine can start: the image's
 // disk, the box's own, the engine and what it boots, and the record that says
 // that the box is starting.
@@ -81,10 +87,10 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 	err := g.Wait()
 	stage.Reached("start/prepared", l.Config.Label())
 	p.stages = []box.Stage{
-		{Name: "image", Nanos: imageTime},
-		{Name: "disk", Nanos: diskTime},
-		{Name: "engine", Nanos: engineTime},
-		{Name: "jail", Nanos: jailTime},
+		{Name: "image", Began: began.UTC(), Nanos: imageTime},
+		{Name: "disk", Began: began.UTC(), Nanos: diskTime},
+		{Name: "engine", Began: began.UTC(), Nanos: engineTime},
+		{Name: "jail", Began: began.UTC(), Nanos: jailTime},
 	}
 	return p, err
 }

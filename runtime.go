@@ -7,9 +7,11 @@ import (
 	"maps"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/audit"
@@ -46,6 +48,9 @@ type Options struct {
 	// Detach lets every box that this Runtime starts run on after it, whatever
 	// its BoxSpec.Detach says.
 	Detach bool
+	// Tracer, if it is not nil, gets a span "boxlite.start" for each start of a box,
+	// in the context of whoever needed it, with a child for each of its stages.
+	Tracer trace.TracerProvider
 	// OnStart, if it is not nil, is called when this Runtime has started a box,
 	// with what [Box.Info] returns then. It must return quickly.
 	OnStart func(BoxInfo)
@@ -65,6 +70,8 @@ type Runtime struct {
 	runs     map[string]*run     // by ID of the box
 	restarts map[string]*restart // by ID of the box
 	closed   bool
+
+	execErrors atomic.Uint64 // commands that could not be started
 
 	closing  chan struct{} // closed by Close
 	watchers sync.WaitGroup

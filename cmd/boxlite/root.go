@@ -33,7 +33,8 @@ without root. A box keeps its files across stop and start.`,
 	a.add(root, "boxes",
 		a.runCommand(), a.createCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
 		a.killCommand(), a.pauseCommand(), a.resumeCommand(), a.execCommand(), a.attachCommand(), a.waitCommand(),
-		a.listCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand(), a.removeCommand())
+		a.listCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand(),
+		a.statsCommand(), a.topCommand(), a.removeCommand())
 	a.add(root, "images", a.pullCommand(), a.imagesCommand(), a.removeImageCommand())
 	a.add(root, "host", a.infoCommand(), a.doctorCommand(), a.versionCommand())
 	root.InitDefaultHelpCmd()
