@@ -19,7 +19,8 @@ type Process struct {
 	// State is a letter, as ps shows it: R runs, S sleeps, D waits for a disk, T is
 	// stopped, Z has ended.
 	State string `json:"state"`
-	// CPU is the time that it has computed, MemoryBytes its resident memory.
+	// CPU is the time that it has computed, MemoryBytes its resident memory, as far
+	// as the kernel has added it up: up to some hundred KiB are missing.
 	CPU         time.Duration `json:"cpuNanos"`
 	MemoryBytes uint64        `json:"memoryBytes"`
 	Threads     int           `json:"threads"`
