@@ -34,6 +34,7 @@ func (c *Command) startExec(ctx context.Context) (*attachment, error) {
 		return nil, err
 	}
 	if err := a.awaitStart(ctx, true); err != nil {
+		c.box.rt.execErrors.Add(1)
 		return nil, err
 	}
 	if c.Detached {

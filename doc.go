@@ -84,6 +84,12 @@
 // What is done to boxes, by any program that uses the home, is recorded in the
 // home's logs/audit.jsonl. [Runtime.Events] reads it, and follows what happens.
 //
+// # Metrics
+//
+// [Box.Metrics] tells what a box has done and uses, on the host and in the guest;
+// [Box.Processes] lists what runs in it. [Runtime.WritePrometheus] writes all of
+// it for Prometheus, and [Options.Tracer] gets spans of each start.
+//
 // # Errors
 //
 // Errors are of type [*Error]: a kind, what was tried, on which box, the cause,

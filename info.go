@@ -101,10 +101,11 @@ type BoxInfo struct {
 	HostDir string `json:"hostDir"`
 }
 
-// Stage is one part of a start, and how long it took.
+// Stage is one part of a start: when it began, and how long it took.
 type Stage struct {
-	Name     string        `json:"name"`
-	Duration time.Duration `json:"durationNanos"`
+	Name      string        `json:"name"`
+	StartedAt time.Time     `json:"startedAt,omitzero"`
+	Duration  time.Duration `json:"durationNanos"`
 }
 
 // Exit says how a run of a box ended.
@@ -137,12 +138,9 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		Capabilities: c.Capabilities, NoAutoResume: c.NoAutoResume,
 		Args: notNil(s.Args), StartedAt: timeOf(s.StartedAt), FinishedAt: timeOf(s.FinishedAt), Exit: exitOf(s),
 		Engine: s.Engine, Accelerator: s.Accelerator, Isolation: isolationOf(s.Isolation, s.Jail), Kernel: s.Kernel,
-		Stages: make([]Stage, 0, len(s.Stages)), HostDir: dir, Health: healthOf(s, dir),
+		Stages: stagesOf(s), HostDir: dir, Health: healthOf(s, dir),
 	}
 	maps.Copy(info.Labels, c.Labels)
-	for _, stage := range s.Stages {
-		info.Stages = append(info.Stages, Stage{Name: stage.Name, Duration: stage.Nanos})
-	}
 	if s.Error != nil {
 		info.Error, info.Hint = s.Error.Message, s.Error.Hint
 	}
@@ -150,6 +148,14 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		info.Error, info.Hint = r.Err.Error(), HintOf(r.Err)
 	}
 	return info
+}
+
+func stagesOf(s box.State) []Stage {
+	stages := make([]Stage, 0, len(s.Stages))
+	for _, stage := range s.Stages {
+		stages = append(stages, Stage{Name: stage.Name, StartedAt: stage.Began, Duration: stage.Nanos})
+	}
+	return stages
 }
 
 func imageDigest(r box.Record) string {

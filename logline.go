@@ -2,14 +2,26 @@ package boxlite
 
 import (
 	"bytes"
-	"errors"
-	"io"
-	"os"
 	"time"
+
+	"github.com/boxlite-go/boxlite/internal/logfile"
+	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
-// fileContainer is the log of the main process, in the CRI's format.
-const fileContainer = "logs/container.log"
+// Of a box's folder.
+const (
+	dirLogs = "logs"
+	// fileShim is there from just before a run's shim gets to work until all of
+	// the run has ended.
+	fileShim = "shim.json"
+)
+
+// The logs of a box, in its folder.
+var (
+	// containerFiles are the log of the main process, in the CRI's format.
+	containerFiles = logfile.Files{Path: "logs/container.log", Older: shim.OlderContainerLogs}
+	consoleFiles   = logfile.Files{Path: fileConsole, Older: 1}
+)
 
 // maxLogLine is longer than any line that the shim writes.
 const maxLogLine = 64 << 10
@@ -47,32 +59,3 @@ func parseLogLine(data []byte) LogLine {
 
 // consoleLine takes a line as it is.
 func consoleLine(data []byte) LogLine { return LogLine{Stream: "console", Text: string(data)} }
-
-// seekTail moves to where the last n lines of a file begin.
-func seekTail(f *os.File, n int) error {
-	end, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	buf := make([]byte, 32<<10)
-	at := end
-	for at > 0 {
-		size := min(at, int64(len(buf)))
-		at -= size
-		if _, err := f.ReadAt(buf[:size], at); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		for i := size - 1; i >= 0; i-- {
-			// The end of the last line is not the beginning of another.
-			if buf[i] != '\n' || at+i == end-1 {
-				continue
-			}
-			if n--; n == 0 {
-				_, err := f.Seek(at+i+1, io.SeekStart)
-				return err
-			}
-		}
-	}
-	_, err = f.Seek(0, io.SeekStart)
-	return err
-}

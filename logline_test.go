@@ -1,8 +1,6 @@
 package boxlite
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,43 +44,4 @@ func FuzzParseLogLine(f *testing.F) {
 			t.Errorf("%q is of stream %q", data, line.Stream)
 		}
 	})
-}
-
-func TestSeekTail(t *testing.T) {
-	long := strings.Repeat("x", 40<<10)
-	for _, c := range []struct {
-		text string
-		n    int
-		want string
-	}{
-		{"a\nb\nc\n", 1, "c\n"},
-		{"a\nb\nc\n", 2, "b\nc\n"},
-		{"a\nb\nc\n", 3, "a\nb\nc\n"},
-		{"a\nb\nc\n", 9, "a\nb\nc\n"},
-		{"a\nb", 1, "b"},
-		{"\n\n\n", 2, "\n\n"},
-		{"", 1, ""},
-		{"a\n" + long + "\nb\n", 2, long + "\nb\n"},
-		{long + "\n" + long + "\n", 1, long + "\n"},
-	} {
-		path := filepath.Join(t.TempDir(), "log")
-		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := seekTail(f, c.n); err != nil {
-			t.Error(err)
-		}
-		got := new(strings.Builder)
-		if _, err := f.WriteTo(got); err != nil {
-			t.Error(err)
-		}
-		_ = f.Close()
-		if got.String() != c.want {
-			t.Errorf("last %d lines of %.20q: got %.20q, want %.20q", c.n, c.text, got, c.want)
-		}
-	}
 }

@@ -35,6 +35,12 @@ type parts struct {
 	stages    []box.Stage
 }
 
+// described adds to a state what is known of the parts.
+func (p parts) described(s box.State) box.State {
+	s.Engine, s.Accelerator = p.machine.Engine, p.machine.Accelerator
+	return s
+}
+
 // prepare does at once what is needed before a machine can start: the image's
 // disk, the box's own, the engine and what it boots, and the record that says
 // that the box is starting.
@@ -81,10 +87,10 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 	err := g.Wait()
 	stage.Reached("start/prepared", l.Config.Label())
 	p.stages = []box.Stage{
-		{Name: "image", Nanos: imageTime},
-		{Name: "disk", Nanos: diskTime},
-		{Name: "engine", Nanos: engineTime},
-		{Name: "jail", Nanos: jailTime},
+		{Name: "image", Began: began.UTC(), Nanos: imageTime},
+		{Name: "disk", Began: began.UTC(), Nanos: diskTime},
+		{Name: "engine", Began: began.UTC(), Nanos: engineTime},
+		{Name: "jail", Began: began.UTC(), Nanos: jailTime},
 	}
 	return p, err
 }
@@ -136,7 +142,9 @@ func (rt *Runtime) makeDisk(r box.Record) error {
 func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
 	dir := l.Dir()
 	console := filepath.Join(dir, fileConsole)
-	_ = os.Remove(console) // of the run before; without it the engine appends
+	for _, path := range []string{console, console + ".1"} {
+		_ = os.Remove(path) // of the run before; without it the engine appends
+	}
 	return shim.Spec{
 		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Jail: p.jail, Health: p.health, Detached: l.Config.Detach || rt.options.Detach,
 		VM: vmm.Spec{

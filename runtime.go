@@ -8,9 +8,11 @@ import (
 	"maps"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/audit"
@@ -53,6 +55,9 @@ type Options struct {
 	// Log, if it is not nil, is told at the level of debugging what is done, and how
 	// long the stages of a start took. It never sees arguments or environments.
 	Log *slog.Logger
+	// Tracer, if it is not nil, gets a span "boxlite.start" for each start of a box,
+	// in the context of whoever needed it, with a child for each of its stages.
+	Tracer trace.TracerProvider
 	// OnStart, if it is not nil, is called when this Runtime has started a box,
 	// with what [Box.Info] returns then. It must return quickly.
 	OnStart func(BoxInfo)
@@ -72,6 +77,8 @@ type Runtime struct {
 	runs     map[string]*run     // by ID of the box
 	restarts map[string]*restart // by ID of the box
 	closed   bool
+
+	execErrors atomic.Uint64 // commands that could not be started
 
 	closing  chan struct{} // closed by Close
 	watchers sync.WaitGroup

@@ -168,7 +168,10 @@ func (rt *Runtime) adopt(ctx context.Context, l *box.Locked) (*run, error) {
 }
 
 // boot starts the machine of a locked box.
-func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, error) {
+func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (_ *run, err error) {
+	var p parts
+	ctx, traced := rt.traceStart(ctx, &l.Config)
+	defer func() { traced(p.stages, p.described(l.State), err) }()
 	state := box.State{
 		Status: box.Starting, Runs: l.State.Runs + 1, StartedAt: time.Now().UTC(), ImageDigest: imageDigest(l.Record),
 		Args: l.State.Args, // as long as the image is the same
@@ -176,7 +179,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	if o.restart != nil {
 		state.Restarts = l.State.Restarts + 1
 	}
-	p, err := rt.prepare(ctx, l, state)
+	p, err = rt.prepare(ctx, l, state)
 	if err != nil {
 		return nil, startError(l, err)
 	}
@@ -214,7 +217,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 	if err != nil {
 		return nil, err
 	}
-	p.stages = append(p.stages, box.Stage{Name: "shim", Nanos: time.Since(began)})
+	p.stages = append(p.stages, box.Stage{Name: "shim", Began: began.UTC(), Nanos: time.Since(began)})
 	stage.Reached("start/shim-answers", l.Config.Label())
 	r := &run{
 		client: client, ended: make(chan struct{}),
@@ -244,10 +247,12 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (*run, err
 		state.Engine, state.Accelerator, state.Isolation = p.machine.Engine, p.machine.Accelerator, p.machine.Isolation
 		state.Jail = p.jail
 		state.Kernel = ready.GetKernelRelease()
-		state.Stages = p.stages
 		for _, s := range ready.GetStages() {
-			state.Stages = append(state.Stages, box.Stage{Name: s.GetName(), Nanos: time.Duration(s.GetNanos())})
+			p.stages = append(p.stages, box.Stage{
+				Name: s.GetName(), Began: time.Unix(0, s.GetStartUnixNanos()).UTC(), Nanos: time.Duration(s.GetNanos()),
+			})
 		}
+		state.Stages = p.stages
 		rt.debugStages("the box is ready", &l.Config, state.Stages)
 		err = l.Set(state)
 		stage.Reached("start/running", l.Config.Label())

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
+	"github.com/boxlite-go/boxlite/internal/logfile"
 )
 
 // Query says which events to read.
@@ -22,10 +22,6 @@ type Query struct {
 	// Idle, if it is not nil, is called about once a second while Follow waits.
 	Idle func()
 }
-
-// idleInterval is how often Idle is called, and the log looked at where the host
-// does not tell of changes.
-const idleInterval = time.Second
 
 // Events returns the events of the log in their order. Lines that are damaged are
 // left out. The end of the context is an error; after one there are no more
@@ -42,16 +38,16 @@ func (l *Log) Events(ctx context.Context, q Query) iter.Seq2[Event, error] {
 }
 
 func (l *Log) each(ctx context.Context, q Query, yield func(Event) bool) error {
-	var w *watch
+	var w *logfile.Watch
 	if q.Follow {
-		var err error
-		if w, err = l.watch(); err != nil {
+		if err := os.MkdirAll(l.dir, 0o700); err != nil {
 			return err
 		}
-		defer w.close()
+		w = logfile.NewWatch(l.dir)
+		defer w.Close()
 	}
-	r := &reader{path: l.path(), since: q.Since}
-	defer func() { r.close() }()
+	r := l.reader(q.Since)
+	defer r.Close()
 	// Waiting ends with Until, reading only when all has been read.
 	waitCtx := ctx
 	if !q.Until.IsZero() {
@@ -62,7 +58,7 @@ func (l *Log) each(ctx context.Context, q Query, yield func(Event) bool) error {
 	caughtUp := false // what comes then is new, whatever the clock says
 	for ctx.Err() == nil {
 		ended := waitCtx.Err() != nil // before the log is read for the last time
-		line, err := r.next()
+		line, err := r.Next()
 		if err == nil {
 			e, err := parse(line)
 			switch {
@@ -75,7 +71,7 @@ func (l *Log) each(ctx context.Context, q Query, yield func(Event) bool) error {
 		if !errors.Is(err, io.EOF) {
 			return err
 		}
-		more, err := r.advance()
+		more, err := r.Advance()
 		if err != nil {
 			return err
 		}
@@ -86,53 +82,14 @@ func (l *Log) each(ctx context.Context, q Query, yield func(Event) bool) error {
 			return nil
 		}
 		caughtUp = true
-		w.wait(waitCtx, q.Idle)
+		if w.Wait(waitCtx).Idle && q.Idle != nil {
+			q.Idle()
+		}
 	}
 	return context.Cause(ctx)
 }
 
-// watch waits for changes of the log.
-type watch struct {
-	watcher *fsnotify.Watcher
-	// changes and errors are nil where the host has no more watches to give.
-	changes chan fsnotify.Event
-	errors  chan error
-	tick    *time.Ticker
-}
-
-func (l *Log) watch() (*watch, error) {
-	if err := os.MkdirAll(l.dir, 0o700); err != nil {
-		return nil, err
-	}
-	w := &watch{tick: time.NewTicker(idleInterval)}
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return w, nil // the ticks must do
-	}
-	if err := watcher.Add(l.dir); err != nil {
-		_ = watcher.Close()
-		return w, nil
-	}
-	w.watcher, w.changes, w.errors = watcher, watcher.Events, watcher.Errors
-	return w, nil
-}
-
-// wait returns when the log may have changed, a second has gone by, or ctx ends.
-func (w *watch) wait(ctx context.Context, idle func()) {
-	select {
-	case <-w.changes:
-	case <-w.errors: // such as that there were too many changes to tell
-	case <-w.tick.C:
-		if idle != nil {
-			idle()
-		}
-	case <-ctx.Done():
-	}
-}
-
-func (w *watch) close() {
-	w.tick.Stop()
-	if w.watcher != nil {
-		_ = w.watcher.Close()
-	}
+// reader returns a reader of the log's lines that were written since.
+func (l *Log) reader(since time.Time) *logfile.Reader {
+	return logfile.NewReader(logfile.Files{Path: l.path(), Older: 1}, logfile.Options{MaxLine: maxLine, Since: since})
 }

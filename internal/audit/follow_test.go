@@ -140,12 +140,12 @@ func TestReaderIsBehind(t *testing.T) {
 	l := &Log{dir: t.TempDir(), maxFile: maxLine + 1}
 	rotate := func(box string) { add(t, l, Event{Type: Created, Box: box}) } // a file each
 	rotate("a")
-	r := &reader{path: l.path()}
-	defer func() { r.close() }()
+	r := l.reader(time.Time{})
+	defer r.Close()
 	read := func() string {
 		t.Helper()
 		for {
-			line, err := r.next()
+			line, err := r.Next()
 			if err == nil {
 				e, err := parse(line)
 				if err != nil {
@@ -153,7 +153,7 @@ func TestReaderIsBehind(t *testing.T) {
 				}
 				return e.Box
 			}
-			if more, err := r.advance(); !more || err != nil {
+			if more, err := r.Advance(); !more || err != nil {
 				return ""
 			}
 		}

@@ -28,7 +28,8 @@ type Log struct {
 	dir     string
 	maxFile int64
 
-	mu sync.Mutex // held while adding, so that a process is in its own way but once
+	mu     sync.Mutex // held while adding, so that a process is in its own way but once
+	counts map[Type]uint64
 }
 
 // New returns the log in dir, which is made when something is added to it. It
@@ -40,6 +41,13 @@ func (l *Log) path() string { return filepath.Join(l.dir, fileName) }
 // Append adds an event, with the present time and this process's ID. The error
 // is of kind Storage, or ResourceExhausted if the disk is full.
 func (l *Log) Append(e Event) error { return l.add(e, false) }
+
+// Count returns how many events of a type have been added by this Log.
+func (l *Log) Count(t Type) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.counts[t]
+}
 
 // AppendOnce is Append for something that may have been recorded already: it does
 // nothing if the end of the log has an event of this type, box and run. A box can
@@ -93,8 +101,14 @@ func (l *Log) write(e Event, once bool) error {
 	} else if !whole {
 		line = append([]byte{'\n'}, line...)
 	}
-	_, err = f.Write(line)
-	return err
+	if _, err = f.Write(line); err != nil {
+		return err
+	}
+	if l.counts == nil {
+		l.counts = make(map[Type]uint64)
+	}
+	l.counts[e.Type]++
+	return nil
 }
 
 // endsWhole reports whether the last line of a file has its end.

@@ -273,3 +273,19 @@ func BenchmarkAppend(b *testing.B) {
 		add(b, l, Event{Type: Exec, Box: "abcdefghijkl", Name: "web", Command: "sh"})
 	}
 }
+
+func TestCount(t *testing.T) {
+	l := newLog(t)
+	add(t, l, Event{Type: Created, Box: "a"})
+	add(t, l, Event{Type: Exec, Box: "a", Run: 1})
+	add(t, l, Event{Type: Exec, Box: "a", Run: 1})
+	if err := l.AppendOnce(Event{Type: Created, Box: "a"}); err != nil { // it is there
+		t.Fatal(err)
+	}
+	add(t, New(l.dir), Event{Type: Stopped, Box: "a"}) // by another
+	for event, want := range map[Type]uint64{Created: 1, Exec: 2, Stopped: 0} {
+		if got := l.Count(event); got != want {
+			t.Errorf("%s: %d, want %d", event, got, want)
+		}
+	}
+}

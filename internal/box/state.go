@@ -130,5 +130,6 @@ func (f *Failure) Err() error {
 // Stage is one part of a start.
 type Stage struct {
 	Name  string        `json:"name"`
+	Began time.Time     `json:"began,omitzero"`
 	Nanos time.Duration `json:"nanos"`
 }

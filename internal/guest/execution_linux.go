@@ -23,6 +23,8 @@ type execution struct {
 	kills   *oomKills
 	began   time.Time
 
+	counters *counters
+
 	timedOut atomic.Bool
 	ended    atomic.Int64 // when, in Unix time and nanoseconds; 0 while it runs
 }
@@ -88,6 +90,7 @@ func (e *execution) read(ctx context.Context, stream int, f *os.File) {
 		if err != nil {
 			return // interrupted; no buffer is held
 		}
+		e.counters.read(max(0, n))
 		e.out.write(ctx, stream, buf[:n])
 		giveBuffer(buf)
 		if readErr != nil || n == 0 {
@@ -121,6 +124,7 @@ func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
 		if readErr != nil || n == 0 {
 			return
 		}
+		e.counters.read(n)
 		e.out.write(ctx, stream, buf[:n])
 	}
 }

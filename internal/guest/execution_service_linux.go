@@ -160,7 +160,8 @@ func (s *executionService) receive(stream grpc.BidiStreamingServer[boxlitev1.Att
 // written is dropped, as it would be on the host.
 func (e *execution) writeStdin(p []byte) {
 	if e.stdin != nil {
-		_, _ = e.stdin.Write(p)
+		n, _ := e.stdin.Write(p)
+		e.counters.wrote(n)
 	}
 }
 

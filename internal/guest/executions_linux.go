@@ -23,6 +23,8 @@ type executions struct {
 	ctx     context.Context // ends when the machine shuts down
 	clients *tally
 	kills   *oomKills
+	// counters count for all executions.
+	counters counters
 
 	mu        sync.Mutex
 	container *container.Container // nil until it is set up
@@ -55,13 +57,17 @@ func (x *executions) start(r *boxlitev1.StartRequest) (*execution, error) {
 	}
 	began := time.Now()
 	c, err := into.Spawn(processOf(r))
+	x.counters.started(err)
 	if err != nil {
 		x.mu.Lock()
 		delete(x.byID, id)
 		x.mu.Unlock()
 		return nil, err
 	}
-	e := &execution{id: id, request: r, out: newOutput(logDirOf(id)), child: c, stdin: c.Stdin, kills: x.kills, began: began}
+	e := &execution{
+		id: id, request: r, out: newOutput(logDirOf(id)), child: c, stdin: c.Stdin, began: began,
+		kills: x.kills, counters: &x.counters,
+	}
 	e.follow(x.ctx)
 	if limit := r.GetProcess().GetTimeoutMillis(); limit > 0 {
 		go e.endAfter(time.Duration(min(limit, maxTimeoutMillis)) * time.Millisecond)

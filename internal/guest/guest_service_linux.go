@@ -18,6 +18,8 @@ type guestService struct {
 
 	mu   sync.Mutex
 	init bool
+
+	listing sync.Mutex // held while the processes are listed
 }
 
 func (s *guestService) Ping(context.Context, *boxlitev1.PingRequest) (*boxlitev1.PingResponse, error) {

@@ -1,13 +1,11 @@
 package guest
 
 import (
-	"bytes"
 	"context"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -77,10 +75,6 @@ type session struct {
 	cpu       time.Duration
 }
 
-// clockTick is the unit of times in /proc: USER_HZ, 100 a second on all machines
-// that Go runs on.
-const clockTick = time.Second / 100
-
 // readSessions adds up, for each session, what its processes use now, and what CPU
 // time those have used that they waited for.
 func readSessions(proc string) map[int]session {
@@ -95,11 +89,11 @@ func readSessions(proc string) map[int]session {
 		if name[0] < '0' || name[0] > '9' {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(proc, name, "stat"))
+		text, err := readKernelFile(filepath.Join(proc, name, "stat"))
 		if err != nil {
 			continue // it has ended
 		}
-		id, one, ok := parseStat(text)
+		id, one, ok := parseUse(text)
 		if !ok {
 			continue
 		}
@@ -112,32 +106,20 @@ func readSessions(proc string) map[int]session {
 	return sessions
 }
 
-// parseStat reads a line of /proc/PID/stat (proc_pid_stat(5)). The name of the
-// program, in parentheses, may hold anything.
-func parseStat(text []byte) (id int, s session, ok bool) {
-	end := bytes.LastIndexByte(text, ')')
-	if end < 0 {
+// parseUse reads of /proc/PID/stat what adds up to a session.
+func parseUse(text []byte) (id int, s session, ok bool) {
+	_, words := statFields(text)
+	const sessionID, userTime, childrenSystemTime, residentPages = 6, 14, 17, 24 // numbers of fields
+	if len(words) <= residentPages-firstStatField {
 		return 0, session{}, false
 	}
-	const (
-		fieldSession = 6 - 3 // state, field 3, comes first
-		fieldUtime   = 14 - 3
-		fieldCstime  = 17 - 3
-		fieldRSS     = 24 - 3
-	)
-	fields := strings.Fields(string(text[end+1:]))
-	if len(fields) <= fieldRSS {
-		return 0, session{}, false
-	}
-	id, err := strconv.Atoi(fields[fieldSession])
+	id, err := strconv.Atoi(words[sessionID-firstStatField])
 	if err != nil {
 		return 0, session{}, false
 	}
-	for _, field := range fields[fieldUtime : fieldCstime+1] {
-		ticks, _ := strconv.ParseUint(field, 10, 48)
-		s.cpu += time.Duration(ticks) * clockTick
+	for _, ticks := range words[userTime-firstStatField : childrenSystemTime-firstStatField+1] {
+		s.cpu += time.Duration(number(ticks)&(1<<48-1)) * clockTick
 	}
-	pages, _ := strconv.ParseUint(fields[fieldRSS], 10, 48)
-	s.memory = pages * uint64(os.Getpagesize())
+	s.memory = number(words[residentPages-firstStatField]) * uint64(os.Getpagesize())
 	return id, s, true
 }

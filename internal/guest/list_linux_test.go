@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestParseStat(t *testing.T) {
+func TestParseUse(t *testing.T) {
 	page := uint64(os.Getpagesize())
 	const rest = " S 1 77 42 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 12345 4096000 7 184467"
 	for _, test := range []struct {
@@ -25,17 +25,17 @@ func TestParseStat(t *testing.T) {
 		{"", 0, session{}, false},
 		{strings.Replace("99 (x)"+rest, " 42 ", " x ", 1), 0, session{}, false},
 	} {
-		id, got, ok := parseStat([]byte(test.text))
+		id, got, ok := parseUse([]byte(test.text))
 		if id != test.id || got != test.want || ok != test.ok {
 			t.Errorf("%q: got %d, %+v, %v", test.text, id, got, ok)
 		}
 	}
 }
 
-func FuzzParseStat(f *testing.F) {
+func FuzzParseUse(f *testing.F) {
 	f.Add([]byte("99 (sleep) S 1 77 42 0 -1 4194560 1 2 3 4 10 20 30 40 20 0 1 0 12345 4096000 7 184467"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if _, s, ok := parseStat(text); ok && s.cpu < 0 {
+		if _, s, ok := parseUse(text); ok && s.cpu < 0 {
 			t.Errorf("CPU time %v", s.cpu)
 		}
 	})

@@ -1,21 +1,30 @@
 package shim
 
 import (
-	"bufio"
 	"bytes"
+	"cmp"
 	"context"
-	"os"
+	"io"
 	"path/filepath"
 	"time"
 
+	"github.com/boxlite-go/boxlite/internal/logfile"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+)
+
+const (
+	// maxContainerLog is how large a file of the container log may get.
+	maxContainerLog = 10 << 20
+	// OlderContainerLogs is how many files are kept beside the current one.
+	OlderContainerLogs = 2
 )
 
 // logMain attaches to the main process before it starts, and keeps what it
 // writes in the container log.
 func (p *process) logMain() error {
-	file, err := os.OpenFile(filepath.Join(p.spec.Dir, dirLogs, fileContainerLog), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	files := logfile.Files{Path: filepath.Join(p.spec.Dir, dirLogs, fileContainerLog), Older: OlderContainerLogs}
+	file, err := logfile.OpenWriter(files, maxContainerLog)
 	if err != nil {
 		return &protocol.Error{Kind: protocol.KindStorage, Op: "open the container's log", Err: err}
 	}
@@ -31,7 +40,8 @@ func (p *process) logMain() error {
 	}
 	go func() {
 		defer file.Close()
-		w := &criWriter{w: bufio.NewWriterSize(file, 64<<10)}
+		w := &criWriter{w: file}
+		failing := false // a full disk is told of once, not with each line
 		for {
 			response, err := stream.Recv()
 			if err != nil {
@@ -49,9 +59,13 @@ func (p *process) logMain() error {
 			if err != nil {
 				// A full disk must not stop the command: its output is dropped
 				// from the log, not from those who are attached.
-				p.log.Error("write the container's log", "error", err)
-				w.w.Reset(file)
+				if !failing {
+					p.log.Error("write the container's log", "error", err)
+				}
+				failing = true
+				continue
 			}
+			failing = false
 		}
 		_ = w.flush()
 	}()
@@ -65,54 +79,78 @@ func (p *process) logMain() error {
 // F stands for a full line; P for one whose rest follows, so that every byte of
 // the stream can be had back.
 type criWriter struct {
-	w    *bufio.Writer
+	w    io.Writer // gets whole lines
+	out  []byte    // lines for w
 	line [2]bytes.Buffer
 }
 
-// maxLine is where longer lines are parted.
-const maxLine = 16 << 10
+const (
+	// maxLine is where longer lines are parted.
+	maxLine = 16 << 10
+	// maxBatch is how much is written at once.
+	maxBatch = 64 << 10
+)
 
 var streamNames = [2]string{"stdout", "stderr"}
 
 func (c *criWriter) write(stream int, p []byte) error {
 	line := &c.line[stream]
+	var failed error
 	for len(p) > 0 {
 		n := bytes.IndexByte(p, '\n')
+		tag := byte('F')
 		switch {
 		case n >= 0 && line.Len()+n <= maxLine:
 			line.Write(p[:n])
 			p = p[n+1:]
-			c.emit(stream, 'F')
 		case line.Len()+len(p) > maxLine:
 			n = maxLine - line.Len()
 			line.Write(p[:n])
 			p = p[n:]
-			c.emit(stream, 'P')
+			tag = 'P'
 		default:
 			line.Write(p)
-			p = nil
+			return cmp.Or(c.send(), failed)
+		}
+		if err := c.emit(stream, tag); err != nil {
+			failed = err
 		}
 	}
-	return c.w.Flush()
+	return cmp.Or(c.send(), failed)
 }
 
-// emit writes the line gathered so far. bufio keeps the first error for Flush.
-func (c *criWriter) emit(stream int, tag byte) {
-	_, _ = c.w.WriteString(time.Now().UTC().Format("2006-01-02T15:04:05.000000000Z07:00"))
-	_ = c.w.WriteByte(' ')
-	_, _ = c.w.WriteString(streamNames[stream])
-	_, _ = c.w.Write([]byte{' ', tag, ' '})
-	_, _ = c.w.Write(c.line[stream].Bytes())
-	_ = c.w.WriteByte('\n')
+// emit adds the line gathered so far to what is to be written.
+func (c *criWriter) emit(stream int, tag byte) error {
+	c.out = time.Now().UTC().AppendFormat(c.out, "2006-01-02T15:04:05.000000000Z07:00")
+	c.out = append(c.out, ' ')
+	c.out = append(c.out, streamNames[stream]...)
+	c.out = append(c.out, ' ', tag, ' ')
+	c.out = append(c.out, c.line[stream].Bytes()...)
+	c.out = append(c.out, '\n')
 	c.line[stream].Reset()
+	if len(c.out) < maxBatch-maxLine {
+		return nil
+	}
+	return c.send()
+}
+
+// send writes what there is. What can't be written is dropped.
+func (c *criWriter) send() error {
+	if len(c.out) == 0 {
+		return nil
+	}
+	_, err := c.w.Write(c.out)
+	c.out = c.out[:0]
+	return err
 }
 
 // flush writes lines that have no end yet.
 func (c *criWriter) flush() error {
+	var failed error
 	for stream := range c.line {
 		if c.line[stream].Len() > 0 {
-			c.emit(stream, 'P')
+			failed = cmp.Or(c.emit(stream, 'P'), failed)
 		}
 	}
-	return c.w.Flush()
+	return cmp.Or(c.send(), failed)
 }

@@ -155,7 +155,9 @@ func (p *process) start(ctx context.Context) error {
 		}
 		stage.Reached("shim/"+step.name, p.spec.BoxID)
 		p.mu.Lock()
-		p.stages = append(p.stages, &boxlitev1.Stage{Name: step.name, Nanos: int64(time.Since(began))})
+		p.stages = append(p.stages, &boxlitev1.Stage{
+			Name: step.name, StartUnixNanos: began.UnixNano(), Nanos: int64(time.Since(began)),
+		})
 		p.mu.Unlock()
 	}
 	p.mu.Lock()

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -134,7 +133,7 @@ func TestExitRecord(t *testing.T) {
 func TestContainerLogKeepsEveryByte(t *testing.T) {
 	long := strings.Repeat("x", 3*maxLine+5)
 	var file bytes.Buffer
-	w := &criWriter{w: bufio.NewWriter(&file)}
+	w := &criWriter{w: &file}
 	wrote := [2]string{}
 	for i, text := range []string{"one\ntw", "error\n", "o\n\n", long, "more\n" + long + "\n", "\x00\xff\nno end"} {
 		stream := i % 2

@@ -18,7 +18,7 @@ var layers = [][]string{
 	{"internal/vmm", "internal/network"},
 	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe"},
 	{"internal/assets", "internal/audit"},
-	{"internal/protocol", "internal/durable", "internal/stage", "internal/suggest", "kernel"},
+	{"internal/protocol", "internal/durable", "internal/stage", "internal/logfile", "internal/suggest", "kernel"},
 }
 
 // apart are the parts outside the layers, with all that each may import. Nothing

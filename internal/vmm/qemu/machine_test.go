@@ -207,6 +207,27 @@ func allocated(t *testing.T, path string) int64 {
 	return stat.Blocks * 512
 }
 
+// A guest that prints for ever does not fill the host's disk.
+func TestConsoleOfAGuestIsBounded(t *testing.T) {
+	m, spec := boot(t, nil)
+	ask(t, m, "flood")
+	ask(t, m, "print the end")
+	tell(t, m, "poweroff")
+	m.Wait()
+	files, err := filepath.Glob(spec.Console + "*")
+	if err != nil || len(files) != 2 {
+		t.Errorf("got %q, %v", files, err)
+	}
+	for _, path := range files {
+		if info, err := os.Stat(path); err != nil || info.Size() > 1<<20 {
+			t.Errorf("%s: %+v, %v", path, info, err)
+		}
+	}
+	if got, err := os.ReadFile(spec.Console); err != nil || !bytes.Contains(got, []byte("the end\r\n")) {
+		t.Errorf("the end is not there: %d bytes, %v", len(got), err)
+	}
+}
+
 func TestConsoleIsAppended(t *testing.T) {
 	old := []byte("from an earlier run\n")
 	m, spec := boot(t, func(s *vmm.Spec) {

@@ -380,6 +380,1313 @@ func (*ShutdownResponse) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{7}
 }
 
+type StatsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsRequest) Reset() {
+	*x = StatsRequest{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsRequest) ProtoMessage() {}
+
+func (x *StatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
+func (*StatsRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{8}
+}
+
+// StatsResponse leaves unset what the guest's kernel does not tell.
+type StatsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By the guest's monotonic clock, when the rest was read. It stands still
+	// while the machine is paused.
+	UptimeNanos int64 `protobuf:"varint,1,opt,name=uptime_nanos,json=uptimeNanos,proto3" json:"uptime_nanos,omitempty"`
+	// Averages of the number of processes that run or wait for a disk.
+	Load      []float64       `protobuf:"fixed64,2,rep,packed,name=load,proto3" json:"load,omitempty"`
+	Cpu       *CPUStats       `protobuf:"bytes,3,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Container *ContainerStats `protobuf:"bytes,4,opt,name=container,proto3" json:"container,omitempty"`
+	Memory    *MemoryStats    `protobuf:"bytes,5,opt,name=memory,proto3" json:"memory,omitempty"`
+	Disks     []*DiskStats    `protobuf:"bytes,6,rep,name=disks,proto3" json:"disks,omitempty"`
+	// Of the box's disk.
+	Filesystem *FilesystemStats `protobuf:"bytes,7,opt,name=filesystem,proto3" json:"filesystem,omitempty"`
+	// Without the loopback.
+	Interfaces    []*InterfaceStats `protobuf:"bytes,8,rep,name=interfaces,proto3" json:"interfaces,omitempty"`
+	Tcp           *TCPStats         `protobuf:"bytes,9,opt,name=tcp,proto3" json:"tcp,omitempty"`
+	Pressure      *PressureStats    `protobuf:"bytes,10,opt,name=pressure,proto3" json:"pressure,omitempty"`
+	Commands      *CommandStats     `protobuf:"bytes,11,opt,name=commands,proto3" json:"commands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatsResponse) Reset() {
+	*x = StatsResponse{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatsResponse) ProtoMessage() {}
+
+func (x *StatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
+func (*StatsResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *StatsResponse) GetUptimeNanos() int64 {
+	if x != nil {
+		return x.UptimeNanos
+	}
+	return 0
+}
+
+func (x *StatsResponse) GetLoad() []float64 {
+	if x != nil {
+		return x.Load
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetCpu() *CPUStats {
+	if x != nil {
+		return x.Cpu
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetContainer() *ContainerStats {
+	if x != nil {
+		return x.Container
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetMemory() *MemoryStats {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetDisks() []*DiskStats {
+	if x != nil {
+		return x.Disks
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetFilesystem() *FilesystemStats {
+	if x != nil {
+		return x.Filesystem
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetInterfaces() []*InterfaceStats {
+	if x != nil {
+		return x.Interfaces
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetTcp() *TCPStats {
+	if x != nil {
+		return x.Tcp
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetPressure() *PressureStats {
+	if x != nil {
+		return x.Pressure
+	}
+	return nil
+}
+
+func (x *StatsResponse) GetCommands() *CommandStats {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+// CPUStats is how the machine's CPUs have spent their time.
+type CPUStats struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Count       uint32                 `protobuf:"varint,1,opt,name=count,proto3" json:"count,omitempty"`
+	UserNanos   int64                  `protobuf:"varint,2,opt,name=user_nanos,json=userNanos,proto3" json:"user_nanos,omitempty"`
+	NiceNanos   int64                  `protobuf:"varint,3,opt,name=nice_nanos,json=niceNanos,proto3" json:"nice_nanos,omitempty"`
+	SystemNanos int64                  `protobuf:"varint,4,opt,name=system_nanos,json=systemNanos,proto3" json:"system_nanos,omitempty"`
+	IdleNanos   int64                  `protobuf:"varint,5,opt,name=idle_nanos,json=idleNanos,proto3" json:"idle_nanos,omitempty"`
+	IowaitNanos int64                  `protobuf:"varint,6,opt,name=iowait_nanos,json=iowaitNanos,proto3" json:"iowait_nanos,omitempty"`
+	// In interrupts.
+	InterruptNanos int64 `protobuf:"varint,7,opt,name=interrupt_nanos,json=interruptNanos,proto3" json:"interrupt_nanos,omitempty"`
+	// Wanted, while the host ran something else.
+	StealNanos    int64 `protobuf:"varint,8,opt,name=steal_nanos,json=stealNanos,proto3" json:"steal_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CPUStats) Reset() {
+	*x = CPUStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CPUStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CPUStats) ProtoMessage() {}
+
+func (x *CPUStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CPUStats.ProtoReflect.Descriptor instead.
+func (*CPUStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CPUStats) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *CPUStats) GetUserNanos() int64 {
+	if x != nil {
+		return x.UserNanos
+	}
+	return 0
+}
+
+func (x *CPUStats) GetNiceNanos() int64 {
+	if x != nil {
+		return x.NiceNanos
+	}
+	return 0
+}
+
+func (x *CPUStats) GetSystemNanos() int64 {
+	if x != nil {
+		return x.SystemNanos
+	}
+	return 0
+}
+
+func (x *CPUStats) GetIdleNanos() int64 {
+	if x != nil {
+		return x.IdleNanos
+	}
+	return 0
+}
+
+func (x *CPUStats) GetIowaitNanos() int64 {
+	if x != nil {
+		return x.IowaitNanos
+	}
+	return 0
+}
+
+func (x *CPUStats) GetInterruptNanos() int64 {
+	if x != nil {
+		return x.InterruptNanos
+	}
+	return 0
+}
+
+func (x *CPUStats) GetStealNanos() int64 {
+	if x != nil {
+		return x.StealNanos
+	}
+	return 0
+}
+
+// ContainerStats is what the container's processes use, all together.
+type ContainerStats struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	CpuUserNanos   int64                  `protobuf:"varint,1,opt,name=cpu_user_nanos,json=cpuUserNanos,proto3" json:"cpu_user_nanos,omitempty"`
+	CpuSystemNanos int64                  `protobuf:"varint,2,opt,name=cpu_system_nanos,json=cpuSystemNanos,proto3" json:"cpu_system_nanos,omitempty"`
+	CpuNanos       int64                  `protobuf:"varint,3,opt,name=cpu_nanos,json=cpuNanos,proto3" json:"cpu_nanos,omitempty"`
+	// Periods of the CPU limit, those in which it was reached, and how long
+	// threads waited for the next.
+	CpuPeriods          uint64 `protobuf:"varint,4,opt,name=cpu_periods,json=cpuPeriods,proto3" json:"cpu_periods,omitempty"`
+	CpuThrottledPeriods uint64 `protobuf:"varint,5,opt,name=cpu_throttled_periods,json=cpuThrottledPeriods,proto3" json:"cpu_throttled_periods,omitempty"`
+	CpuThrottledNanos   int64  `protobuf:"varint,6,opt,name=cpu_throttled_nanos,json=cpuThrottledNanos,proto3" json:"cpu_throttled_nanos,omitempty"`
+	MemoryBytes         uint64 `protobuf:"varint,7,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	MemoryPeakBytes     uint64 `protobuf:"varint,8,opt,name=memory_peak_bytes,json=memoryPeakBytes,proto3" json:"memory_peak_bytes,omitempty"`
+	MemoryAnonBytes     uint64 `protobuf:"varint,9,opt,name=memory_anon_bytes,json=memoryAnonBytes,proto3" json:"memory_anon_bytes,omitempty"`
+	MemoryFileBytes     uint64 `protobuf:"varint,10,opt,name=memory_file_bytes,json=memoryFileBytes,proto3" json:"memory_file_bytes,omitempty"`
+	MemoryKernelBytes   uint64 `protobuf:"varint,11,opt,name=memory_kernel_bytes,json=memoryKernelBytes,proto3" json:"memory_kernel_bytes,omitempty"`
+	SwapBytes           uint64 `protobuf:"varint,12,opt,name=swap_bytes,json=swapBytes,proto3" json:"swap_bytes,omitempty"`
+	// Processes that the kernel has killed for want of memory.
+	OomKills      uint64 `protobuf:"varint,13,opt,name=oom_kills,json=oomKills,proto3" json:"oom_kills,omitempty"`
+	Processes     uint64 `protobuf:"varint,14,opt,name=processes,proto3" json:"processes,omitempty"`
+	Threads       uint64 `protobuf:"varint,15,opt,name=threads,proto3" json:"threads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerStats) Reset() {
+	*x = ContainerStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerStats) ProtoMessage() {}
+
+func (x *ContainerStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerStats.ProtoReflect.Descriptor instead.
+func (*ContainerStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ContainerStats) GetCpuUserNanos() int64 {
+	if x != nil {
+		return x.CpuUserNanos
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetCpuSystemNanos() int64 {
+	if x != nil {
+		return x.CpuSystemNanos
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetCpuNanos() int64 {
+	if x != nil {
+		return x.CpuNanos
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetCpuPeriods() uint64 {
+	if x != nil {
+		return x.CpuPeriods
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetCpuThrottledPeriods() uint64 {
+	if x != nil {
+		return x.CpuThrottledPeriods
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetCpuThrottledNanos() int64 {
+	if x != nil {
+		return x.CpuThrottledNanos
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetMemoryPeakBytes() uint64 {
+	if x != nil {
+		return x.MemoryPeakBytes
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetMemoryAnonBytes() uint64 {
+	if x != nil {
+		return x.MemoryAnonBytes
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetMemoryFileBytes() uint64 {
+	if x != nil {
+		return x.MemoryFileBytes
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetMemoryKernelBytes() uint64 {
+	if x != nil {
+		return x.MemoryKernelBytes
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetSwapBytes() uint64 {
+	if x != nil {
+		return x.SwapBytes
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetOomKills() uint64 {
+	if x != nil {
+		return x.OomKills
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetProcesses() uint64 {
+	if x != nil {
+		return x.Processes
+	}
+	return 0
+}
+
+func (x *ContainerStats) GetThreads() uint64 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+// MemoryStats is the machine's memory.
+type MemoryStats struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	TotalBytes uint64                 `protobuf:"varint,1,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	FreeBytes  uint64                 `protobuf:"varint,2,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	// What can be had without swapping.
+	AvailableBytes uint64 `protobuf:"varint,3,opt,name=available_bytes,json=availableBytes,proto3" json:"available_bytes,omitempty"`
+	SwapTotalBytes uint64 `protobuf:"varint,4,opt,name=swap_total_bytes,json=swapTotalBytes,proto3" json:"swap_total_bytes,omitempty"`
+	SwapFreeBytes  uint64 `protobuf:"varint,5,opt,name=swap_free_bytes,json=swapFreeBytes,proto3" json:"swap_free_bytes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *MemoryStats) Reset() {
+	*x = MemoryStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemoryStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemoryStats) ProtoMessage() {}
+
+func (x *MemoryStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemoryStats.ProtoReflect.Descriptor instead.
+func (*MemoryStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *MemoryStats) GetTotalBytes() uint64 {
+	if x != nil {
+		return x.TotalBytes
+	}
+	return 0
+}
+
+func (x *MemoryStats) GetFreeBytes() uint64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return 0
+}
+
+func (x *MemoryStats) GetAvailableBytes() uint64 {
+	if x != nil {
+		return x.AvailableBytes
+	}
+	return 0
+}
+
+func (x *MemoryStats) GetSwapTotalBytes() uint64 {
+	if x != nil {
+		return x.SwapTotalBytes
+	}
+	return 0
+}
+
+func (x *MemoryStats) GetSwapFreeBytes() uint64 {
+	if x != nil {
+		return x.SwapFreeBytes
+	}
+	return 0
+}
+
+// DiskStats is what has been read from a disk and written to it.
+type DiskStats struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Device          string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	Serial          string                 `protobuf:"bytes,2,opt,name=serial,proto3" json:"serial,omitempty"`
+	ReadBytes       uint64                 `protobuf:"varint,3,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	ReadOperations  uint64                 `protobuf:"varint,4,opt,name=read_operations,json=readOperations,proto3" json:"read_operations,omitempty"`
+	WrittenBytes    uint64                 `protobuf:"varint,5,opt,name=written_bytes,json=writtenBytes,proto3" json:"written_bytes,omitempty"`
+	WriteOperations uint64                 `protobuf:"varint,6,opt,name=write_operations,json=writeOperations,proto3" json:"write_operations,omitempty"`
+	// While something was under way.
+	BusyNanos     int64 `protobuf:"varint,7,opt,name=busy_nanos,json=busyNanos,proto3" json:"busy_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiskStats) Reset() {
+	*x = DiskStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiskStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiskStats) ProtoMessage() {}
+
+func (x *DiskStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiskStats.ProtoReflect.Descriptor instead.
+func (*DiskStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DiskStats) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *DiskStats) GetSerial() string {
+	if x != nil {
+		return x.Serial
+	}
+	return ""
+}
+
+func (x *DiskStats) GetReadBytes() uint64 {
+	if x != nil {
+		return x.ReadBytes
+	}
+	return 0
+}
+
+func (x *DiskStats) GetReadOperations() uint64 {
+	if x != nil {
+		return x.ReadOperations
+	}
+	return 0
+}
+
+func (x *DiskStats) GetWrittenBytes() uint64 {
+	if x != nil {
+		return x.WrittenBytes
+	}
+	return 0
+}
+
+func (x *DiskStats) GetWriteOperations() uint64 {
+	if x != nil {
+		return x.WriteOperations
+	}
+	return 0
+}
+
+func (x *DiskStats) GetBusyNanos() int64 {
+	if x != nil {
+		return x.BusyNanos
+	}
+	return 0
+}
+
+type FilesystemStats struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	SizeBytes uint64                 `protobuf:"varint,1,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	UsedBytes uint64                 `protobuf:"varint,2,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	// What processes without privileges can still write.
+	AvailableBytes uint64 `protobuf:"varint,3,opt,name=available_bytes,json=availableBytes,proto3" json:"available_bytes,omitempty"`
+	Inodes         uint64 `protobuf:"varint,4,opt,name=inodes,proto3" json:"inodes,omitempty"`
+	InodesFree     uint64 `protobuf:"varint,5,opt,name=inodes_free,json=inodesFree,proto3" json:"inodes_free,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *FilesystemStats) Reset() {
+	*x = FilesystemStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilesystemStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilesystemStats) ProtoMessage() {}
+
+func (x *FilesystemStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilesystemStats.ProtoReflect.Descriptor instead.
+func (*FilesystemStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *FilesystemStats) GetSizeBytes() uint64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *FilesystemStats) GetUsedBytes() uint64 {
+	if x != nil {
+		return x.UsedBytes
+	}
+	return 0
+}
+
+func (x *FilesystemStats) GetAvailableBytes() uint64 {
+	if x != nil {
+		return x.AvailableBytes
+	}
+	return 0
+}
+
+func (x *FilesystemStats) GetInodes() uint64 {
+	if x != nil {
+		return x.Inodes
+	}
+	return 0
+}
+
+func (x *FilesystemStats) GetInodesFree() uint64 {
+	if x != nil {
+		return x.InodesFree
+	}
+	return 0
+}
+
+type InterfaceStats struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Name            string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ReceivedBytes   uint64                 `protobuf:"varint,2,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	ReceivedPackets uint64                 `protobuf:"varint,3,opt,name=received_packets,json=receivedPackets,proto3" json:"received_packets,omitempty"`
+	ReceiveErrors   uint64                 `protobuf:"varint,4,opt,name=receive_errors,json=receiveErrors,proto3" json:"receive_errors,omitempty"`
+	ReceiveDrops    uint64                 `protobuf:"varint,5,opt,name=receive_drops,json=receiveDrops,proto3" json:"receive_drops,omitempty"`
+	SentBytes       uint64                 `protobuf:"varint,6,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	SentPackets     uint64                 `protobuf:"varint,7,opt,name=sent_packets,json=sentPackets,proto3" json:"sent_packets,omitempty"`
+	SendErrors      uint64                 `protobuf:"varint,8,opt,name=send_errors,json=sendErrors,proto3" json:"send_errors,omitempty"`
+	SendDrops       uint64                 `protobuf:"varint,9,opt,name=send_drops,json=sendDrops,proto3" json:"send_drops,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *InterfaceStats) Reset() {
+	*x = InterfaceStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InterfaceStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InterfaceStats) ProtoMessage() {}
+
+func (x *InterfaceStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InterfaceStats.ProtoReflect.Descriptor instead.
+func (*InterfaceStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *InterfaceStats) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InterfaceStats) GetReceivedBytes() uint64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetReceivedPackets() uint64 {
+	if x != nil {
+		return x.ReceivedPackets
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetReceiveErrors() uint64 {
+	if x != nil {
+		return x.ReceiveErrors
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetReceiveDrops() uint64 {
+	if x != nil {
+		return x.ReceiveDrops
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetSentBytes() uint64 {
+	if x != nil {
+		return x.SentBytes
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetSentPackets() uint64 {
+	if x != nil {
+		return x.SentPackets
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetSendErrors() uint64 {
+	if x != nil {
+		return x.SendErrors
+	}
+	return 0
+}
+
+func (x *InterfaceStats) GetSendDrops() uint64 {
+	if x != nil {
+		return x.SendDrops
+	}
+	return 0
+}
+
+type TCPStats struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Established now.
+	Connections uint64 `protobuf:"varint,1,opt,name=connections,proto3" json:"connections,omitempty"`
+	// Attempts that failed, and connections that were reset.
+	Errors        uint64 `protobuf:"varint,2,opt,name=errors,proto3" json:"errors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TCPStats) Reset() {
+	*x = TCPStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TCPStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TCPStats) ProtoMessage() {}
+
+func (x *TCPStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TCPStats.ProtoReflect.Descriptor instead.
+func (*TCPStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TCPStats) GetConnections() uint64 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *TCPStats) GetErrors() uint64 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+// PressureStats is how long the container's processes could not go on for want
+// of something: pressure stall information.
+type PressureStats struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cpu           *Pressure              `protobuf:"bytes,1,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory        *Pressure              `protobuf:"bytes,2,opt,name=memory,proto3" json:"memory,omitempty"`
+	Io            *Pressure              `protobuf:"bytes,3,opt,name=io,proto3" json:"io,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PressureStats) Reset() {
+	*x = PressureStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PressureStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PressureStats) ProtoMessage() {}
+
+func (x *PressureStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PressureStats.ProtoReflect.Descriptor instead.
+func (*PressureStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PressureStats) GetCpu() *Pressure {
+	if x != nil {
+		return x.Cpu
+	}
+	return nil
+}
+
+func (x *PressureStats) GetMemory() *Pressure {
+	if x != nil {
+		return x.Memory
+	}
+	return nil
+}
+
+func (x *PressureStats) GetIo() *Pressure {
+	if x != nil {
+		return x.Io
+	}
+	return nil
+}
+
+type Pressure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At least one of them waited.
+	Some *Stall `protobuf:"bytes,1,opt,name=some,proto3" json:"some,omitempty"`
+	// All of them waited.
+	Full          *Stall `protobuf:"bytes,2,opt,name=full,proto3" json:"full,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pressure) Reset() {
+	*x = Pressure{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pressure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pressure) ProtoMessage() {}
+
+func (x *Pressure) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pressure.ProtoReflect.Descriptor instead.
+func (*Pressure) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Pressure) GetSome() *Stall {
+	if x != nil {
+		return x.Some
+	}
+	return nil
+}
+
+func (x *Pressure) GetFull() *Stall {
+	if x != nil {
+		return x.Full
+	}
+	return nil
+}
+
+type Stall struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Per cent of the last 10, 60 and 300 seconds.
+	Avg10         float64 `protobuf:"fixed64,1,opt,name=avg10,proto3" json:"avg10,omitempty"`
+	Avg60         float64 `protobuf:"fixed64,2,opt,name=avg60,proto3" json:"avg60,omitempty"`
+	Avg300        float64 `protobuf:"fixed64,3,opt,name=avg300,proto3" json:"avg300,omitempty"`
+	TotalNanos    int64   `protobuf:"varint,4,opt,name=total_nanos,json=totalNanos,proto3" json:"total_nanos,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stall) Reset() {
+	*x = Stall{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stall) ProtoMessage() {}
+
+func (x *Stall) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stall.ProtoReflect.Descriptor instead.
+func (*Stall) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Stall) GetAvg10() float64 {
+	if x != nil {
+		return x.Avg10
+	}
+	return 0
+}
+
+func (x *Stall) GetAvg60() float64 {
+	if x != nil {
+		return x.Avg60
+	}
+	return 0
+}
+
+func (x *Stall) GetAvg300() float64 {
+	if x != nil {
+		return x.Avg300
+	}
+	return 0
+}
+
+func (x *Stall) GetTotalNanos() int64 {
+	if x != nil {
+		return x.TotalNanos
+	}
+	return 0
+}
+
+// CommandStats counts what commands were run, the main one included.
+type CommandStats struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Executed uint64                 `protobuf:"varint,1,opt,name=executed,proto3" json:"executed,omitempty"`
+	// Those that could not be started.
+	Errors uint64 `protobuf:"varint,2,opt,name=errors,proto3" json:"errors,omitempty"`
+	// Written to their standard inputs.
+	StdinBytes uint64 `protobuf:"varint,3,opt,name=stdin_bytes,json=stdinBytes,proto3" json:"stdin_bytes,omitempty"`
+	// Read from their standard outputs and standard errors.
+	OutputBytes   uint64 `protobuf:"varint,4,opt,name=output_bytes,json=outputBytes,proto3" json:"output_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandStats) Reset() {
+	*x = CommandStats{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandStats) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandStats) ProtoMessage() {}
+
+func (x *CommandStats) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandStats.ProtoReflect.Descriptor instead.
+func (*CommandStats) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CommandStats) GetExecuted() uint64 {
+	if x != nil {
+		return x.Executed
+	}
+	return 0
+}
+
+func (x *CommandStats) GetErrors() uint64 {
+	if x != nil {
+		return x.Errors
+	}
+	return 0
+}
+
+func (x *CommandStats) GetStdinBytes() uint64 {
+	if x != nil {
+		return x.StdinBytes
+	}
+	return 0
+}
+
+func (x *CommandStats) GetOutputBytes() uint64 {
+	if x != nil {
+		return x.OutputBytes
+	}
+	return 0
+}
+
+type ProcessesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessesRequest) Reset() {
+	*x = ProcessesRequest{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessesRequest) ProtoMessage() {}
+
+func (x *ProcessesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessesRequest.ProtoReflect.Descriptor instead.
+func (*ProcessesRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{21}
+}
+
+type ProcessesResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Processes []*ProcessInfo         `protobuf:"bytes,1,rep,name=processes,proto3" json:"processes,omitempty"`
+	// There are more than are listed.
+	Truncated     bool `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessesResponse) Reset() {
+	*x = ProcessesResponse{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessesResponse) ProtoMessage() {}
+
+func (x *ProcessesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessesResponse.ProtoReflect.Descriptor instead.
+func (*ProcessesResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ProcessesResponse) GetProcesses() []*ProcessInfo {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *ProcessesResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+type ProcessInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As seen in the container; the parent is 0 for one that the agent started.
+	Pid    uint32 `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
+	Parent uint32 `protobuf:"varint,2,opt,name=parent,proto3" json:"parent,omitempty"`
+	Uid    uint32 `protobuf:"varint,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	// As ps shows it: R, S, D, Z, T, …
+	State       string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	CpuNanos    int64  `protobuf:"varint,5,opt,name=cpu_nanos,json=cpuNanos,proto3" json:"cpu_nanos,omitempty"`
+	MemoryBytes uint64 `protobuf:"varint,6,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	Threads     uint32 `protobuf:"varint,7,opt,name=threads,proto3" json:"threads,omitempty"`
+	// Nanoseconds since 1970-01-01 UTC, by the guest's clock.
+	StartedUnixNanos int64 `protobuf:"varint,8,opt,name=started_unix_nanos,json=startedUnixNanos,proto3" json:"started_unix_nanos,omitempty"`
+	// What ps shows in brackets: up to 15 bytes of the program's name.
+	Name string `protobuf:"bytes,9,opt,name=name,proto3" json:"name,omitempty"`
+	// The arguments, cut where they are long; empty for a zombie.
+	Args          []string `protobuf:"bytes,10,rep,name=args,proto3" json:"args,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProcessInfo) Reset() {
+	*x = ProcessInfo{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProcessInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProcessInfo) ProtoMessage() {}
+
+func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
+func (*ProcessInfo) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ProcessInfo) GetPid() uint32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetParent() uint32 {
+	if x != nil {
+		return x.Parent
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetUid() uint32 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ProcessInfo) GetCpuNanos() int64 {
+	if x != nil {
+		return x.CpuNanos
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetThreads() uint32 {
+	if x != nil {
+		return x.Threads
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetStartedUnixNanos() int64 {
+	if x != nil {
+		return x.StartedUnixNanos
+	}
+	return 0
+}
+
+func (x *ProcessInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ProcessInfo) GetArgs() []string {
+	if x != nil {
+		return x.Args
+	}
+	return nil
+}
+
 var File_boxlite_v1_guest_proto protoreflect.FileDescriptor
 
 const file_boxlite_v1_guest_proto_rawDesc = "" +
@@ -403,12 +1710,142 @@ const file_boxlite_v1_guest_proto_rawDesc = "" +
 	"\x0fSetTimeResponse\"4\n" +
 	"\x0fShutdownRequest\x12!\n" +
 	"\fgrace_millis\x18\x01 \x01(\rR\vgraceMillis\"\x12\n" +
-	"\x10ShutdownResponse2\x92\x02\n" +
+	"\x10ShutdownResponse\"\x0e\n" +
+	"\fStatsRequest\"\x94\x04\n" +
+	"\rStatsResponse\x12!\n" +
+	"\fuptime_nanos\x18\x01 \x01(\x03R\vuptimeNanos\x12\x12\n" +
+	"\x04load\x18\x02 \x03(\x01R\x04load\x12&\n" +
+	"\x03cpu\x18\x03 \x01(\v2\x14.boxlite.v1.CPUStatsR\x03cpu\x128\n" +
+	"\tcontainer\x18\x04 \x01(\v2\x1a.boxlite.v1.ContainerStatsR\tcontainer\x12/\n" +
+	"\x06memory\x18\x05 \x01(\v2\x17.boxlite.v1.MemoryStatsR\x06memory\x12+\n" +
+	"\x05disks\x18\x06 \x03(\v2\x15.boxlite.v1.DiskStatsR\x05disks\x12;\n" +
+	"\n" +
+	"filesystem\x18\a \x01(\v2\x1b.boxlite.v1.FilesystemStatsR\n" +
+	"filesystem\x12:\n" +
+	"\n" +
+	"interfaces\x18\b \x03(\v2\x1a.boxlite.v1.InterfaceStatsR\n" +
+	"interfaces\x12&\n" +
+	"\x03tcp\x18\t \x01(\v2\x14.boxlite.v1.TCPStatsR\x03tcp\x125\n" +
+	"\bpressure\x18\n" +
+	" \x01(\v2\x19.boxlite.v1.PressureStatsR\bpressure\x124\n" +
+	"\bcommands\x18\v \x01(\v2\x18.boxlite.v1.CommandStatsR\bcommands\"\x8d\x02\n" +
+	"\bCPUStats\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\rR\x05count\x12\x1d\n" +
+	"\n" +
+	"user_nanos\x18\x02 \x01(\x03R\tuserNanos\x12\x1d\n" +
+	"\n" +
+	"nice_nanos\x18\x03 \x01(\x03R\tniceNanos\x12!\n" +
+	"\fsystem_nanos\x18\x04 \x01(\x03R\vsystemNanos\x12\x1d\n" +
+	"\n" +
+	"idle_nanos\x18\x05 \x01(\x03R\tidleNanos\x12!\n" +
+	"\fiowait_nanos\x18\x06 \x01(\x03R\viowaitNanos\x12'\n" +
+	"\x0finterrupt_nanos\x18\a \x01(\x03R\x0einterruptNanos\x12\x1f\n" +
+	"\vsteal_nanos\x18\b \x01(\x03R\n" +
+	"stealNanos\"\xcd\x04\n" +
+	"\x0eContainerStats\x12$\n" +
+	"\x0ecpu_user_nanos\x18\x01 \x01(\x03R\fcpuUserNanos\x12(\n" +
+	"\x10cpu_system_nanos\x18\x02 \x01(\x03R\x0ecpuSystemNanos\x12\x1b\n" +
+	"\tcpu_nanos\x18\x03 \x01(\x03R\bcpuNanos\x12\x1f\n" +
+	"\vcpu_periods\x18\x04 \x01(\x04R\n" +
+	"cpuPeriods\x122\n" +
+	"\x15cpu_throttled_periods\x18\x05 \x01(\x04R\x13cpuThrottledPeriods\x12.\n" +
+	"\x13cpu_throttled_nanos\x18\x06 \x01(\x03R\x11cpuThrottledNanos\x12!\n" +
+	"\fmemory_bytes\x18\a \x01(\x04R\vmemoryBytes\x12*\n" +
+	"\x11memory_peak_bytes\x18\b \x01(\x04R\x0fmemoryPeakBytes\x12*\n" +
+	"\x11memory_anon_bytes\x18\t \x01(\x04R\x0fmemoryAnonBytes\x12*\n" +
+	"\x11memory_file_bytes\x18\n" +
+	" \x01(\x04R\x0fmemoryFileBytes\x12.\n" +
+	"\x13memory_kernel_bytes\x18\v \x01(\x04R\x11memoryKernelBytes\x12\x1d\n" +
+	"\n" +
+	"swap_bytes\x18\f \x01(\x04R\tswapBytes\x12\x1b\n" +
+	"\toom_kills\x18\r \x01(\x04R\boomKills\x12\x1c\n" +
+	"\tprocesses\x18\x0e \x01(\x04R\tprocesses\x12\x18\n" +
+	"\athreads\x18\x0f \x01(\x04R\athreads\"\xc8\x01\n" +
+	"\vMemoryStats\x12\x1f\n" +
+	"\vtotal_bytes\x18\x01 \x01(\x04R\n" +
+	"totalBytes\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\x12'\n" +
+	"\x0favailable_bytes\x18\x03 \x01(\x04R\x0eavailableBytes\x12(\n" +
+	"\x10swap_total_bytes\x18\x04 \x01(\x04R\x0eswapTotalBytes\x12&\n" +
+	"\x0fswap_free_bytes\x18\x05 \x01(\x04R\rswapFreeBytes\"\xf2\x01\n" +
+	"\tDiskStats\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12\x16\n" +
+	"\x06serial\x18\x02 \x01(\tR\x06serial\x12\x1d\n" +
+	"\n" +
+	"read_bytes\x18\x03 \x01(\x04R\treadBytes\x12'\n" +
+	"\x0fread_operations\x18\x04 \x01(\x04R\x0ereadOperations\x12#\n" +
+	"\rwritten_bytes\x18\x05 \x01(\x04R\fwrittenBytes\x12)\n" +
+	"\x10write_operations\x18\x06 \x01(\x04R\x0fwriteOperations\x12\x1d\n" +
+	"\n" +
+	"busy_nanos\x18\a \x01(\x03R\tbusyNanos\"\xb1\x01\n" +
+	"\x0fFilesystemStats\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x01 \x01(\x04R\tsizeBytes\x12\x1d\n" +
+	"\n" +
+	"used_bytes\x18\x02 \x01(\x04R\tusedBytes\x12'\n" +
+	"\x0favailable_bytes\x18\x03 \x01(\x04R\x0eavailableBytes\x12\x16\n" +
+	"\x06inodes\x18\x04 \x01(\x04R\x06inodes\x12\x1f\n" +
+	"\vinodes_free\x18\x05 \x01(\x04R\n" +
+	"inodesFree\"\xc4\x02\n" +
+	"\x0eInterfaceStats\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
+	"\x0ereceived_bytes\x18\x02 \x01(\x04R\rreceivedBytes\x12)\n" +
+	"\x10received_packets\x18\x03 \x01(\x04R\x0freceivedPackets\x12%\n" +
+	"\x0ereceive_errors\x18\x04 \x01(\x04R\rreceiveErrors\x12#\n" +
+	"\rreceive_drops\x18\x05 \x01(\x04R\freceiveDrops\x12\x1d\n" +
+	"\n" +
+	"sent_bytes\x18\x06 \x01(\x04R\tsentBytes\x12!\n" +
+	"\fsent_packets\x18\a \x01(\x04R\vsentPackets\x12\x1f\n" +
+	"\vsend_errors\x18\b \x01(\x04R\n" +
+	"sendErrors\x12\x1d\n" +
+	"\n" +
+	"send_drops\x18\t \x01(\x04R\tsendDrops\"D\n" +
+	"\bTCPStats\x12 \n" +
+	"\vconnections\x18\x01 \x01(\x04R\vconnections\x12\x16\n" +
+	"\x06errors\x18\x02 \x01(\x04R\x06errors\"\x8b\x01\n" +
+	"\rPressureStats\x12&\n" +
+	"\x03cpu\x18\x01 \x01(\v2\x14.boxlite.v1.PressureR\x03cpu\x12,\n" +
+	"\x06memory\x18\x02 \x01(\v2\x14.boxlite.v1.PressureR\x06memory\x12$\n" +
+	"\x02io\x18\x03 \x01(\v2\x14.boxlite.v1.PressureR\x02io\"X\n" +
+	"\bPressure\x12%\n" +
+	"\x04some\x18\x01 \x01(\v2\x11.boxlite.v1.StallR\x04some\x12%\n" +
+	"\x04full\x18\x02 \x01(\v2\x11.boxlite.v1.StallR\x04full\"l\n" +
+	"\x05Stall\x12\x14\n" +
+	"\x05avg10\x18\x01 \x01(\x01R\x05avg10\x12\x14\n" +
+	"\x05avg60\x18\x02 \x01(\x01R\x05avg60\x12\x16\n" +
+	"\x06avg300\x18\x03 \x01(\x01R\x06avg300\x12\x1f\n" +
+	"\vtotal_nanos\x18\x04 \x01(\x03R\n" +
+	"totalNanos\"\x86\x01\n" +
+	"\fCommandStats\x12\x1a\n" +
+	"\bexecuted\x18\x01 \x01(\x04R\bexecuted\x12\x16\n" +
+	"\x06errors\x18\x02 \x01(\x04R\x06errors\x12\x1f\n" +
+	"\vstdin_bytes\x18\x03 \x01(\x04R\n" +
+	"stdinBytes\x12!\n" +
+	"\foutput_bytes\x18\x04 \x01(\x04R\voutputBytes\"\x12\n" +
+	"\x10ProcessesRequest\"h\n" +
+	"\x11ProcessesResponse\x125\n" +
+	"\tprocesses\x18\x01 \x03(\v2\x17.boxlite.v1.ProcessInfoR\tprocesses\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x8f\x02\n" +
+	"\vProcessInfo\x12\x10\n" +
+	"\x03pid\x18\x01 \x01(\rR\x03pid\x12\x16\n" +
+	"\x06parent\x18\x02 \x01(\rR\x06parent\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\rR\x03uid\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x1b\n" +
+	"\tcpu_nanos\x18\x05 \x01(\x03R\bcpuNanos\x12!\n" +
+	"\fmemory_bytes\x18\x06 \x01(\x04R\vmemoryBytes\x12\x18\n" +
+	"\athreads\x18\a \x01(\rR\athreads\x12,\n" +
+	"\x12started_unix_nanos\x18\b \x01(\x03R\x10startedUnixNanos\x12\x12\n" +
+	"\x04name\x18\t \x01(\tR\x04name\x12\x12\n" +
+	"\x04args\x18\n" +
+	" \x03(\tR\x04args2\x9a\x03\n" +
 	"\x05Guest\x12C\n" +
 	"\x04Init\x12\x1c.boxlite.v1.GuestInitRequest\x1a\x1d.boxlite.v1.GuestInitResponse\x129\n" +
 	"\x04Ping\x12\x17.boxlite.v1.PingRequest\x1a\x18.boxlite.v1.PingResponse\x12B\n" +
 	"\aSetTime\x12\x1a.boxlite.v1.SetTimeRequest\x1a\x1b.boxlite.v1.SetTimeResponse\x12E\n" +
-	"\bShutdown\x12\x1b.boxlite.v1.ShutdownRequest\x1a\x1c.boxlite.v1.ShutdownResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
+	"\bShutdown\x12\x1b.boxlite.v1.ShutdownRequest\x1a\x1c.boxlite.v1.ShutdownResponse\x12<\n" +
+	"\x05Stats\x12\x18.boxlite.v1.StatsRequest\x1a\x19.boxlite.v1.StatsResponse\x12H\n" +
+	"\tProcesses\x12\x1c.boxlite.v1.ProcessesRequest\x1a\x1d.boxlite.v1.ProcessesResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
 
 var (
 	file_boxlite_v1_guest_proto_rawDescOnce sync.Once
@@ -422,7 +1859,7 @@ func file_boxlite_v1_guest_proto_rawDescGZIP() []byte {
 	return file_boxlite_v1_guest_proto_rawDescData
 }
 
-var file_boxlite_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_boxlite_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_boxlite_v1_guest_proto_goTypes = []any{
 	(*GuestInitRequest)(nil),  // 0: boxlite.v1.GuestInitRequest
 	(*GuestInitResponse)(nil), // 1: boxlite.v1.GuestInitResponse
@@ -432,21 +1869,56 @@ var file_boxlite_v1_guest_proto_goTypes = []any{
 	(*SetTimeResponse)(nil),   // 5: boxlite.v1.SetTimeResponse
 	(*ShutdownRequest)(nil),   // 6: boxlite.v1.ShutdownRequest
 	(*ShutdownResponse)(nil),  // 7: boxlite.v1.ShutdownResponse
+	(*StatsRequest)(nil),      // 8: boxlite.v1.StatsRequest
+	(*StatsResponse)(nil),     // 9: boxlite.v1.StatsResponse
+	(*CPUStats)(nil),          // 10: boxlite.v1.CPUStats
+	(*ContainerStats)(nil),    // 11: boxlite.v1.ContainerStats
+	(*MemoryStats)(nil),       // 12: boxlite.v1.MemoryStats
+	(*DiskStats)(nil),         // 13: boxlite.v1.DiskStats
+	(*FilesystemStats)(nil),   // 14: boxlite.v1.FilesystemStats
+	(*InterfaceStats)(nil),    // 15: boxlite.v1.InterfaceStats
+	(*TCPStats)(nil),          // 16: boxlite.v1.TCPStats
+	(*PressureStats)(nil),     // 17: boxlite.v1.PressureStats
+	(*Pressure)(nil),          // 18: boxlite.v1.Pressure
+	(*Stall)(nil),             // 19: boxlite.v1.Stall
+	(*CommandStats)(nil),      // 20: boxlite.v1.CommandStats
+	(*ProcessesRequest)(nil),  // 21: boxlite.v1.ProcessesRequest
+	(*ProcessesResponse)(nil), // 22: boxlite.v1.ProcessesResponse
+	(*ProcessInfo)(nil),       // 23: boxlite.v1.ProcessInfo
 }
 var file_boxlite_v1_guest_proto_depIdxs = []int32{
-	0, // 0: boxlite.v1.Guest.Init:input_type -> boxlite.v1.GuestInitRequest
-	2, // 1: boxlite.v1.Guest.Ping:input_type -> boxlite.v1.PingRequest
-	4, // 2: boxlite.v1.Guest.SetTime:input_type -> boxlite.v1.SetTimeRequest
-	6, // 3: boxlite.v1.Guest.Shutdown:input_type -> boxlite.v1.ShutdownRequest
-	1, // 4: boxlite.v1.Guest.Init:output_type -> boxlite.v1.GuestInitResponse
-	3, // 5: boxlite.v1.Guest.Ping:output_type -> boxlite.v1.PingResponse
-	5, // 6: boxlite.v1.Guest.SetTime:output_type -> boxlite.v1.SetTimeResponse
-	7, // 7: boxlite.v1.Guest.Shutdown:output_type -> boxlite.v1.ShutdownResponse
-	4, // [4:8] is the sub-list for method output_type
-	0, // [0:4] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	10, // 0: boxlite.v1.StatsResponse.cpu:type_name -> boxlite.v1.CPUStats
+	11, // 1: boxlite.v1.StatsResponse.container:type_name -> boxlite.v1.ContainerStats
+	12, // 2: boxlite.v1.StatsResponse.memory:type_name -> boxlite.v1.MemoryStats
+	13, // 3: boxlite.v1.StatsResponse.disks:type_name -> boxlite.v1.DiskStats
+	14, // 4: boxlite.v1.StatsResponse.filesystem:type_name -> boxlite.v1.FilesystemStats
+	15, // 5: boxlite.v1.StatsResponse.interfaces:type_name -> boxlite.v1.InterfaceStats
+	16, // 6: boxlite.v1.StatsResponse.tcp:type_name -> boxlite.v1.TCPStats
+	17, // 7: boxlite.v1.StatsResponse.pressure:type_name -> boxlite.v1.PressureStats
+	20, // 8: boxlite.v1.StatsResponse.commands:type_name -> boxlite.v1.CommandStats
+	18, // 9: boxlite.v1.PressureStats.cpu:type_name -> boxlite.v1.Pressure
+	18, // 10: boxlite.v1.PressureStats.memory:type_name -> boxlite.v1.Pressure
+	18, // 11: boxlite.v1.PressureStats.io:type_name -> boxlite.v1.Pressure
+	19, // 12: boxlite.v1.Pressure.some:type_name -> boxlite.v1.Stall
+	19, // 13: boxlite.v1.Pressure.full:type_name -> boxlite.v1.Stall
+	23, // 14: boxlite.v1.ProcessesResponse.processes:type_name -> boxlite.v1.ProcessInfo
+	0,  // 15: boxlite.v1.Guest.Init:input_type -> boxlite.v1.GuestInitRequest
+	2,  // 16: boxlite.v1.Guest.Ping:input_type -> boxlite.v1.PingRequest
+	4,  // 17: boxlite.v1.Guest.SetTime:input_type -> boxlite.v1.SetTimeRequest
+	6,  // 18: boxlite.v1.Guest.Shutdown:input_type -> boxlite.v1.ShutdownRequest
+	8,  // 19: boxlite.v1.Guest.Stats:input_type -> boxlite.v1.StatsRequest
+	21, // 20: boxlite.v1.Guest.Processes:input_type -> boxlite.v1.ProcessesRequest
+	1,  // 21: boxlite.v1.Guest.Init:output_type -> boxlite.v1.GuestInitResponse
+	3,  // 22: boxlite.v1.Guest.Ping:output_type -> boxlite.v1.PingResponse
+	5,  // 23: boxlite.v1.Guest.SetTime:output_type -> boxlite.v1.SetTimeResponse
+	7,  // 24: boxlite.v1.Guest.Shutdown:output_type -> boxlite.v1.ShutdownResponse
+	9,  // 25: boxlite.v1.Guest.Stats:output_type -> boxlite.v1.StatsResponse
+	22, // 26: boxlite.v1.Guest.Processes:output_type -> boxlite.v1.ProcessesResponse
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_boxlite_v1_guest_proto_init() }
@@ -460,7 +1932,7 @@ func file_boxlite_v1_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_guest_proto_rawDesc), len(file_boxlite_v1_guest_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Guest_Init_FullMethodName     = "/boxlite.v1.Guest/Init"
-	Guest_Ping_FullMethodName     = "/boxlite.v1.Guest/Ping"
-	Guest_SetTime_FullMethodName  = "/boxlite.v1.Guest/SetTime"
-	Guest_Shutdown_FullMethodName = "/boxlite.v1.Guest/Shutdown"
+	Guest_Init_FullMethodName      = "/boxlite.v1.Guest/Init"
+	Guest_Ping_FullMethodName      = "/boxlite.v1.Guest/Ping"
+	Guest_SetTime_FullMethodName   = "/boxlite.v1.Guest/SetTime"
+	Guest_Shutdown_FullMethodName  = "/boxlite.v1.Guest/Shutdown"
+	Guest_Stats_FullMethodName     = "/boxlite.v1.Guest/Stats"
+	Guest_Processes_FullMethodName = "/boxlite.v1.Guest/Processes"
 )
 
 // GuestClient is the client API for Guest service.
@@ -42,6 +44,11 @@ type GuestClient interface {
 	// Shutdown ends all processes, writes everything to the disks and unmounts
 	// them. After its answer nothing more is written.
 	Shutdown(ctx context.Context, in *ShutdownRequest, opts ...grpc.CallOption) (*ShutdownResponse, error)
+	// Stats tells what machine and container use. Counters count since the
+	// machine's start.
+	Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (*StatsResponse, error)
+	// Processes lists what runs in the container.
+	Processes(ctx context.Context, in *ProcessesRequest, opts ...grpc.CallOption) (*ProcessesResponse, error)
 }
 
 type guestClient struct {
@@ -92,6 +99,26 @@ func (c *guestClient) Shutdown(ctx context.Context, in *ShutdownRequest, opts ..
 	return out, nil
 }
 
+func (c *guestClient) Stats(ctx context.Context, in *StatsRequest, opts ...grpc.CallOption) (*StatsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StatsResponse)
+	err := c.cc.Invoke(ctx, Guest_Stats_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *guestClient) Processes(ctx context.Context, in *ProcessesRequest, opts ...grpc.CallOption) (*ProcessesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProcessesResponse)
+	err := c.cc.Invoke(ctx, Guest_Processes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GuestServer is the server API for Guest service.
 // All implementations must embed UnimplementedGuestServer
 // for forward compatibility.
@@ -109,6 +136,11 @@ type GuestServer interface {
 	// Shutdown ends all processes, writes everything to the disks and unmounts
 	// them. After its answer nothing more is written.
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
+	// Stats tells what machine and container use. Counters count since the
+	// machine's start.
+	Stats(context.Context, *StatsRequest) (*StatsResponse, error)
+	// Processes lists what runs in the container.
+	Processes(context.Context, *ProcessesRequest) (*ProcessesResponse, error)
 	mustEmbedUnimplementedGuestServer()
 }
 
@@ -130,6 +162,12 @@ func (UnimplementedGuestServer) SetTime(context.Context, *SetTimeRequest) (*SetT
 }
 func (UnimplementedGuestServer) Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Shutdown not implemented")
+}
+func (UnimplementedGuestServer) Stats(context.Context, *StatsRequest) (*StatsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Stats not implemented")
+}
+func (UnimplementedGuestServer) Processes(context.Context, *ProcessesRequest) (*ProcessesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Processes not implemented")
 }
 func (UnimplementedGuestServer) mustEmbedUnimplementedGuestServer() {}
 func (UnimplementedGuestServer) testEmbeddedByValue()               {}
@@ -224,6 +262,42 @@ func _Guest_Shutdown_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Guest_Stats_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StatsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GuestServer).Stats(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Guest_Stats_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GuestServer).Stats(ctx, req.(*StatsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Guest_Processes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProcessesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GuestServer).Processes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Guest_Processes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GuestServer).Processes(ctx, req.(*ProcessesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Guest_ServiceDesc is the grpc.ServiceDesc for Guest service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -246,6 +320,14 @@ var Guest_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Shutdown",
 			Handler:    _Guest_Shutdown_Handler,
+		},
+		{
+			MethodName: "Stats",
+			Handler:    _Guest_Stats_Handler,
+		},
+		{
+			MethodName: "Processes",
+			Handler:    _Guest_Processes_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

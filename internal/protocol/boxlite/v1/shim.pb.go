@@ -120,11 +120,13 @@ func (x *ReadyResponse) GetExecutionId() string {
 }
 
 type Stage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Nanos         int64                  `protobuf:"varint,2,opt,name=nanos,proto3" json:"nanos,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Nanos int64                  `protobuf:"varint,2,opt,name=nanos,proto3" json:"nanos,omitempty"`
+	// When it began, in nanoseconds since 1970-01-01 UTC by the host's clock.
+	StartUnixNanos int64 `protobuf:"varint,3,opt,name=start_unix_nanos,json=startUnixNanos,proto3" json:"start_unix_nanos,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Stage) Reset() {
@@ -167,6 +169,13 @@ func (x *Stage) GetName() string {
 func (x *Stage) GetNanos() int64 {
 	if x != nil {
 		return x.Nanos
+	}
+	return 0
+}
+
+func (x *Stage) GetStartUnixNanos() int64 {
+	if x != nil {
+		return x.StartUnixNanos
 	}
 	return 0
 }
@@ -654,10 +663,11 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\rReadyResponse\x12%\n" +
 	"\x0ekernel_release\x18\x01 \x01(\tR\rkernelRelease\x12)\n" +
 	"\x06stages\x18\x02 \x03(\v2\x11.boxlite.v1.StageR\x06stages\x12!\n" +
-	"\fexecution_id\x18\x03 \x01(\tR\vexecutionId\"1\n" +
+	"\fexecution_id\x18\x03 \x01(\tR\vexecutionId\"[\n" +
 	"\x05Stage\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05nanos\x18\x02 \x01(\x03R\x05nanos\"\x0f\n" +
+	"\x05nanos\x18\x02 \x01(\x03R\x05nanos\x12(\n" +
+	"\x10start_unix_nanos\x18\x03 \x01(\x03R\x0estartUnixNanos\"\x0f\n" +
 	"\rStatusRequest\"?\n" +
 	"\x0eStatusResponse\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x17\n" +

@@ -66,6 +66,11 @@ func serve(conn net.Conn) error {
 		_, err = io.Copy(conn, in)
 	case "print":
 		_, err = fmt.Println(argument)
+	case "flood": // prints 3 MiB
+		line := strings.Repeat("x", 1022) + "\n"
+		for range 3 << 10 {
+			fmt.Print(line)
+		}
 	case "read":
 		var data []byte
 		if data, err = os.ReadFile(argument); err == nil {
