@@ -102,6 +102,12 @@ func Open(options Options) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
+	if options.ShimPath != "" {
+		// It is started from other folders, too.
+		if options.ShimPath, err = filepath.Abs(options.ShimPath); err != nil {
+			return nil, &Error{Kind: ErrConfig, Op: "find the shim's executable", Err: err}
+		}
+	}
 	lock, err := lockHome(home)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
 
 	"github.com/boxlite-go/boxlite/internal/guest/files"
 	"github.com/boxlite-go/boxlite/internal/portal"
@@ -52,6 +54,8 @@ func newServer(ctx context.Context) *grpc.Server {
 		grpc.MaxConcurrentStreams(4096),
 		grpc.InitialWindowSize(1<<20),
 		grpc.InitialConnWindowSize(1<<20),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
+		grpc.WriteBufferSize(portal.BestWrite),
 	)
 	boxlitev1.RegisterGuestServer(server, &guestService{container: c})
 	boxlitev1.RegisterContainerServer(server, c)

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/boxlite-go/boxlite/internal/guest/container"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -67,15 +69,20 @@ func (e *execution) follow(ctx context.Context) {
 	}()
 }
 
+// widePipe is the size of the pipe of a command that fills it: the less often the
+// CPU changes between command and agent, the faster both are.
+const widePipe = 1 << 20
+
 // read copies a stream until its end, or until interrupt. It holds no buffer while
 // it waits: hundreds of commands may be silent.
 func (e *execution) read(ctx context.Context, stream int, f *os.File) {
 	if f == nil {
 		return
 	}
+	widened := false
 	raw, err := f.SyscallConn()
 	for err == nil {
-		var buf *buffer
+		var buf *[blockSize]byte
 		var n int
 		var readErr error
 		err = raw.Read(func(fd uintptr) bool {
@@ -91,8 +98,16 @@ func (e *execution) read(ctx context.Context, stream int, f *os.File) {
 			return // interrupted; no buffer is held
 		}
 		e.counters.read(max(0, n))
-		e.out.write(ctx, stream, buf[:n])
-		giveBuffer(buf)
+		if n == blockSize && !widened {
+			widened = true
+			_ = raw.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, widePipe) }) // a terminal has none
+		}
+		if n >= leastWhole {
+			e.out.push(ctx, stream, newBlock(buf, n))
+		} else {
+			e.out.write(ctx, stream, buf[:n])
+			giveBuffer(buf)
+		}
 		if readErr != nil || n == 0 {
 			return
 		}

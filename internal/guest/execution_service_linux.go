@@ -117,23 +117,28 @@ func send(stream grpc.BidiStreamingServer[boxlitev1.AttachRequest, boxlitev1.Att
 		if err != nil {
 			return err
 		}
-		response := &boxlitev1.AttachResponse{}
 		if exited != nil {
-			response.Kind = &boxlitev1.AttachResponse_Exited{Exited: exited}
-			return stream.Send(response)
+			return stream.Send(&boxlitev1.AttachResponse{Kind: &boxlitev1.AttachResponse_Exited{Exited: exited}})
 		}
-		out := &boxlitev1.Output{Data: c.data, Offset: c.offset}
-		if c.stream == stdout {
-			response.Kind = &boxlitev1.AttachResponse_Stdout{Stdout: out}
-		} else {
-			response.Kind = &boxlitev1.AttachResponse_Stderr{Stderr: out}
-		}
-		err = stream.Send(response) // it has been copied when this returns
-		giveBuffer(c.buf)
-		if err != nil {
+		if err := sendChunk(stream, c); err != nil {
 			return err
 		}
 	}
+}
+
+func sendChunk(stream grpc.BidiStreamingServer[boxlitev1.AttachRequest, boxlitev1.AttachResponse], c chunk) error {
+	if c.block.buf != nil && len(c.data) >= leastWhole {
+		return stream.SendMsg(outputMessage{c}) // releases the chunk
+	}
+	defer c.block.release() // Send copies
+	response := &boxlitev1.AttachResponse{}
+	out := &boxlitev1.Output{Data: c.data, Offset: c.offset}
+	if c.stream == stdout {
+		response.Kind = &boxlitev1.AttachResponse_Stdout{Stdout: out}
+	} else {
+		response.Kind = &boxlitev1.AttachResponse_Stderr{Stderr: out}
+	}
+	return stream.Send(response)
 }
 
 // receive serves the client's requests until it closes its side or is gone.

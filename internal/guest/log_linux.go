@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -55,10 +54,16 @@ func (l *streamLog) trim(to uint64) {
 	l.start = to
 }
 
-// readAt fills p from an offset that the log holds.
-func (l *streamLog) readAt(p []byte, at uint64) (int, error) {
-	n := min(uint64(len(p)), l.end-at)
-	return io.NewSectionReader(l.file, int64(at), int64(n)).Read(p[:n])
+// block returns what the log holds from an offset on, as far as one block goes.
+func (l *streamLog) block(offset uint64) (*block, []byte, error) {
+	buf := takeBuffer()
+	n, err := l.file.ReadAt(buf[:min(blockSize, l.end-offset)], int64(offset))
+	if err != nil {
+		giveBuffer(buf)
+		return nil, nil, err
+	}
+	b := newBlock(buf, n)
+	return b, b.data, nil
 }
 
 func (l *streamLog) close() {

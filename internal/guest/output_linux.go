@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -31,15 +32,16 @@ type output struct {
 	exited  *boxlitev1.ExitStatus
 }
 
-// kept is the end of a stream: the bytes from start to start+len(data), and what
-// the log has of those before.
+// kept is the end of a stream: the bytes from start to end, in blocks, and what the
+// log has of those before.
 type kept struct {
-	data  []byte
-	start uint64
-	log   *streamLog // ends at start; nil until needed
+	blocks []*block
+	start  uint64
+	size   int
+	log    *streamLog // ends at start; nil until needed
 }
 
-func (k *kept) end() uint64 { return k.start + uint64(len(k.data)) }
+func (k *kept) end() uint64 { return k.start + uint64(k.size) }
 
 // oldest returns the offset of the first byte that can still be had.
 func (k *kept) oldest() uint64 {
@@ -49,12 +51,31 @@ func (k *kept) oldest() uint64 {
 	return k.start
 }
 
-// read copies what there is from an offset on.
-func (k *kept) read(buf []byte, at uint64) (int, error) {
-	if at < k.start {
-		return k.log.readAt(buf, at)
+// append copies p, of at most a block's size, behind what is kept.
+func (k *kept) append(p []byte) {
+	k.size += len(p)
+	if n := len(k.blocks); n > 0 && k.blocks[n-1].grow(p) {
+		return
 	}
-	return copy(buf, k.data[at-k.start:]), nil
+	k.blocks = append(k.blocks, &block{data: append([]byte(nil), p...)})
+}
+
+// at returns what there is from an offset on, up to the end of a block. The block
+// is retained for the caller.
+func (k *kept) at(offset uint64) (*block, []byte, error) {
+	if offset < k.start {
+		return k.log.block(offset)
+	}
+	begin := k.start
+	for _, b := range k.blocks {
+		end := begin + uint64(len(b.data))
+		if offset < end {
+			b.retain()
+			return b, b.data[offset-begin:], nil
+		}
+		begin = end
+	}
+	return nil, nil, nil
 }
 
 // reader is one attachment's position in each stream.
@@ -76,53 +97,74 @@ func (o *output) notify() {
 // would have to be dropped for it, and returns early when ctx ends.
 func (o *output) write(ctx context.Context, stream int, p []byte) {
 	for len(p) > 0 {
-		o.mu.Lock()
-		k := &o.streams[stream]
-		free := keptOutput - len(k.data)
-		if free < len(p) {
-			o.drop(stream, len(p)-free)
-			free = keptOutput - len(k.data)
+		n := min(len(p), blockSize)
+		if !o.lockWithRoom(ctx, stream, n) {
+			return
 		}
-		n := min(free, len(p))
-		k.data = append(k.data, p[:n]...)
+		o.streams[stream].append(p[:n])
+		o.notify()
+		o.mu.Unlock()
 		p = p[n:]
-		if n > 0 {
-			o.notify()
+	}
+}
+
+// push is write of a whole block, without copying it. The block is the output's
+// from then on.
+func (o *output) push(ctx context.Context, stream int, b *block) {
+	if !o.lockWithRoom(ctx, stream, len(b.data)) {
+		b.release()
+		return
+	}
+	k := &o.streams[stream]
+	k.blocks = append(k.blocks, b)
+	k.size += len(b.data)
+	o.notify()
+	o.mu.Unlock()
+}
+
+// lockWithRoom waits until there is room for n more bytes and then holds the lock.
+// It returns false, without the lock, if ctx ends before.
+func (o *output) lockWithRoom(ctx context.Context, stream, n int) bool {
+	for {
+		o.mu.Lock()
+		if o.drop(stream, n) {
+			return true
 		}
 		changed := o.changed
 		o.mu.Unlock()
-		if len(p) == 0 {
-			return
-		}
-		if n > 0 {
-			continue
-		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
 }
 
-// drop forgets the oldest bytes of a stream, at least want if possible, but
-// nothing that a reader has still to take. It drops a quarter of what is kept
-// at once, so that moving the rest does not happen at each write.
-func (o *output) drop(stream, want int) {
+// drop forgets the oldest blocks of a stream until there is room for n bytes, but
+// nothing that a reader has still to take. It reports whether there is room.
+func (o *output) drop(stream, n int) bool {
 	k := &o.streams[stream]
 	limit := k.end()
 	for r := range o.readers {
 		limit = min(limit, max(r.offset[stream], k.start))
 	}
-	n := min(max(want, keptOutput/4), int(limit-k.start), len(k.data))
-	if k.log == nil && len(o.readers) == 0 && o.logDir != "" && n > 0 {
-		k.log, _ = openLog(o.logDir, k.start) // without it, these bytes are lost
+	for k.size+n > keptOutput {
+		oldest := k.blocks[0]
+		if k.start+uint64(len(oldest.data)) > limit {
+			return false
+		}
+		if k.log == nil && len(o.readers) == 0 && o.logDir != "" {
+			k.log, _ = openLog(o.logDir, k.start) // without it, these bytes are lost
+		}
+		if k.log != nil {
+			k.log.append(oldest.data)
+		}
+		k.start += uint64(len(oldest.data))
+		k.size -= len(oldest.data)
+		k.blocks = slices.Delete(k.blocks, 0, 1)
+		oldest.release()
 	}
-	if k.log != nil {
-		k.log.append(k.data[:n])
-	}
-	k.data = append(k.data[:0], k.data[n:]...)
-	k.start += uint64(n)
+	return true
 }
 
 // finish says how the command ended. Nothing may be written after it.
@@ -170,9 +212,8 @@ func (r *reader) close() {
 	r.out.mu.Unlock()
 }
 
-// next waits until there is something to read and then copies it into a buffer
-// that it takes, and the caller gives back. It returns the stream, the bytes and
-// their offset. When all has been read and the command has ended, it returns how it
+// next waits until there is something to read, and returns it. The caller releases
+// the chunk. When all has been read and the command has ended, next returns how it
 // ended instead.
 func (r *reader) next(ctx context.Context) (chunk, *boxlitev1.ExitStatus, error) {
 	for {
@@ -184,14 +225,13 @@ func (r *reader) next(ctx context.Context) (chunk, *boxlitev1.ExitStatus, error)
 			if r.offset[i] == k.end() {
 				continue
 			}
-			c := chunk{stream: i, offset: r.offset[i], buf: takeBuffer()}
-			n, err := k.read(c.buf[:], c.offset)
-			c.data = c.buf[:n]
-			r.offset[i] += uint64(n)
+			c := chunk{stream: i, offset: r.offset[i]}
+			var err error
+			c.block, c.data, err = k.at(c.offset)
+			r.offset[i] += uint64(len(c.data))
 			r.out.notify()
 			r.out.mu.Unlock()
 			if err != nil {
-				giveBuffer(c.buf)
 				return chunk{}, nil, fmt.Errorf("read the command's log: %w", err)
 			}
 			return c, nil, nil
@@ -214,7 +254,7 @@ type chunk struct {
 	stream int
 	offset uint64
 	data   []byte
-	buf    *buffer // that data is in
+	block  *block // that data is in
 }
 
 // written returns how much the command has written to each stream, and how many

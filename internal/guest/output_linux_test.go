@@ -28,7 +28,7 @@ func readAll(t *testing.T, r *reader) (out [streamCount][]byte, status *boxlitev
 			t.Errorf("a gap: offset %d after %d bytes", c.offset, n)
 		}
 		out[c.stream] = append(out[c.stream], c.data...)
-		giveBuffer(c.buf)
+		c.block.release()
 	}
 }
 
@@ -129,7 +129,7 @@ func TestLogIsBounded(t *testing.T) {
 			t.Fatalf("at %d: got %q, want %q", c.offset, c.data[:1], want)
 		}
 		total += len(c.data)
-		giveBuffer(c.buf)
+		c.block.release()
 	}
 	if total < keptLog {
 		t.Errorf("%d bytes came, of %d that are to be kept", total, keptLog)

@@ -12,6 +12,10 @@ const (
 	frameTypeData   = 0
 )
 
+// BestWrite is how much one Write to a stream should be: with its header, the frame
+// is as much as Linux passes on at once from a write to a virtio-serial port.
+const BestWrite = 32<<10 - frameHeaderSize
+
 // frameWriter passes on each yamux frame in one Write. Yamux writes a frame's
 // header, then its body; on a virtio-serial port each Write is an interrupt of
 // the other side, and a wake-up of who reads there. It is not for concurrent

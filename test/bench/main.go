@@ -2,7 +2,7 @@
 // medians. What is compared is measured in turn in the same run, so that a busy
 // machine slows both: the ratios are what counts.
 //
-//	go run ./test/bench [-runs 11] [-rootfs debian.tar] [bin/boxlite]
+//	go run ./test/bench [-runs 11] [-only stream] [-rootfs debian.tar] [bin/boxlite]
 //
 // It needs what boxes need, and the Go toolchain. -rootfs names a tar of a root
 // filesystem for the conversion to a root disk; `make bench` gives it a Debian.
@@ -30,6 +30,7 @@ type bench struct {
 func main() {
 	b := &bench{}
 	flatten := flag.String("flatten", "", "convert this tar, print the seconds it took, and end (for the benchmark itself)")
+	only := flag.String("only", "", "measure nothing but this: version, start, jail, command, stream, many, files, list, image or size")
 	flag.IntVar(&b.runs, "runs", 11, "how often to measure each thing")
 	flag.StringVar(&b.rootfs, "rootfs", "", "tar of a root filesystem")
 	flag.Parse()
@@ -43,7 +44,7 @@ func main() {
 	if *flatten != "" {
 		err = flattenOnce(ctx, *flatten)
 	} else {
-		err = b.run(ctx)
+		err = b.run(ctx, *only)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -51,7 +52,7 @@ func main() {
 	}
 }
 
-func (b *bench) run(ctx context.Context) error {
+func (b *bench) run(ctx context.Context, only string) error {
 	var err error
 	if b.scratch, err = os.MkdirTemp("", "boxlite-bench"); err != nil {
 		return err
@@ -60,9 +61,26 @@ func (b *bench) run(ctx context.Context) error {
 	b.home = b.scratch + "/home"
 	fmt.Println("| what | measured | compared with | bar | |")
 	fmt.Println("|---|---|---|---|---|")
-	for _, measure := range []func(context.Context) error{b.version, b.start, b.jail, b.command, b.files, b.list, b.image, b.size} {
-		if err := measure(ctx); err != nil {
-			return err
+	for _, m := range []struct {
+		name    string
+		measure func(context.Context) error
+	}{
+		{"version", b.version},
+		{"start", b.start},
+		{"jail", b.jail},
+		{"command", b.command},
+		{"stream", b.stream},
+		{"many", b.many},
+		{"files", b.files},
+		{"list", b.list},
+		{"image", b.image},
+		{"size", b.size},
+	} {
+		if only != "" && only != m.name {
+			continue
+		}
+		if err := m.measure(ctx); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
 	return nil

@@ -30,7 +30,7 @@ func (b *bench) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	initrd, err := b.trivialInitrd(ctx)
+	initrd, err := b.initrd(ctx, "trivial", trivialInit)
 	if err != nil {
 		return err
 	}
@@ -75,14 +75,14 @@ func (b *bench) cli(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// trivialInitrd builds an initramfs with nothing but trivialInit in it.
-func (b *bench) trivialInitrd(ctx context.Context) (string, error) {
-	dir := filepath.Join(b.scratch, "init")
+// initrd builds an initramfs with nothing in it but a program.
+func (b *bench) initrd(ctx context.Context, name, text string) (string, error) {
+	dir := filepath.Join(b.scratch, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", err
 	}
 	source := filepath.Join(dir, "main.go")
-	if err := os.WriteFile(source, []byte(trivialInit), 0o600); err != nil {
+	if err := os.WriteFile(source, []byte(text), 0o600); err != nil {
 		return "", err
 	}
 	program := filepath.Join(dir, "init")
