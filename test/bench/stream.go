@@ -176,10 +176,12 @@ func startFlood(ctx context.Context, program string, args []string) (port *os.Fi
 		}
 		var f *os.File
 		if strings.HasPrefix(arg, "socket,") {
-			pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+			pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 			if err != nil {
 				return nil, nil, err
 			}
+			syscall.CloseOnExec(pair[0])
+			syscall.CloseOnExec(pair[1])
 			f = os.NewFile(uintptr(pair[0]), "theirs")
 			end := os.NewFile(uintptr(pair[1]), "ours")
 			ours = append(ours, end)
