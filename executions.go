@@ -46,17 +46,23 @@ func (e Execution) Running() bool { return e.EndedAt == nil }
 // Executions returns the commands that run in the box, and the last 16 that have
 // ended, in the order they started. A box that does not run has none.
 func (b *Box) Executions(ctx context.Context) ([]Execution, error) {
-	const op = "list the commands"
-	fail := func(err error) ([]Execution, error) {
-		return nil, &Error{Kind: kindOfCause(err), Op: op, Box: b.config.Label(), Hint: HintOf(err), Err: err}
-	}
 	r, err := b.present(ctx)
 	if r == nil || err != nil {
-		return nil, err
+		return []Execution{}, err
 	}
+	list, err := r.executions(ctx)
+	if err != nil {
+		return nil, &Error{
+			Kind: kindOfCause(err), Op: "list the commands", Box: b.config.Label(), Hint: HintOf(err), Err: err,
+		}
+	}
+	return list, nil
+}
+
+func (r *run) executions(ctx context.Context) ([]Execution, error) {
 	response, err := boxlitev1.NewExecutionClient(r.client.Guest()).List(ctx, &boxlitev1.ListRequest{})
 	if err != nil {
-		return fail(protocol.FromStatus(err))
+		return nil, protocol.FromStatus(err)
 	}
 	list := make([]Execution, 0, len(response.GetExecutions()))
 	for _, e := range response.GetExecutions() {

@@ -73,6 +73,9 @@ type BoxMetrics struct {
 	// or does not answer, which GuestError then tells. A guest may lie.
 	Guest      *GuestMetrics `json:"guest"`
 	GuestError string        `json:"guestError,omitempty"`
+	// Executions are the commands that run, each with what it uses. A guest may lie
+	// here, too.
+	Executions []Execution `json:"executions"`
 }
 
 // ProcessMetrics is what one process on the host uses.

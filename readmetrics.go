@@ -70,6 +70,10 @@ func (rt *Runtime) metricsOf(ctx context.Context, record box.Record) (BoxMetrics
 		return m, nil
 	}
 	stats, err := boxlitev1.NewGuestClient(r.client.Guest()).Stats(guestCtx, &boxlitev1.StatsRequest{})
+	if err == nil {
+		m.Executions, err = r.executions(guestCtx)
+		m.Executions = slices.DeleteFunc(m.Executions, func(e Execution) bool { return !e.Running() })
+	}
 	switch {
 	case ctx.Err() != nil:
 		return m, &Error{Kind: ErrTimeout, Op: "read metrics", Box: record.Config.Label(), Err: context.Cause(ctx)}

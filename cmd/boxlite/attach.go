@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/boxlite-go/boxlite"
 )
@@ -20,7 +21,7 @@ func (a *app) attachCommand() *cobra.Command {
 has started: EXECUTION is the ID that exec -d prints and boxlite executions lists.
 It shows what the command wrote before, as far as that is kept (1 MiB of each
 stream, and 16 MiB more of what was written while nobody was attached), and what it
-writes. Signals are passed on to it, and standard input if it was started with -i.
+writes; on a terminal, it has the command draw itself anew instead. Signals are passed on to it, and standard input if it was started with -i.
 Its exit code becomes that of boxlite.`,
 		Args: cobra.RangeArgs(1, 2),
 		ValidArgsFunction: func(c *cobra.Command, args []string, text string) ([]string, cobra.ShellCompDirective) {
@@ -94,17 +95,35 @@ func (a *app) join(ctx context.Context, c *boxlite.Command, o joinOptions, back 
 	if err != nil {
 		return err
 	}
-	if o.onlyNew {
+	// What was written to a terminal before may hold questions to it, whose answers
+	// would be typed into the command now.
+	fd, typed := terminal(a.stdin)
+	typed = typed && c.TTY && c.Stdin != nil && o.mustRun
+	if o.onlyNew || typed {
 		c.StdoutOffset, c.StderrOffset = -1, -1
 	}
 	if err := a.startForeground(ctx, c, keys); err != nil {
 		return err
+	}
+	if typed {
+		redraw(fd, c)
 	}
 	err = a.waitForeground(c)
 	if errors.Is(err, boxlite.ErrDetached) {
 		a.sayHowToReturn(back)
 	}
 	return err
+}
+
+// redraw gives the command's terminal the size of this one, and has what runs on it
+// draw itself anew: programs do that when the size changes.
+func redraw(fd int, c *boxlite.Command) {
+	cols, rows, err := term.GetSize(fd)
+	if err != nil {
+		return
+	}
+	_ = c.Resize(rows+1, cols) // one that has ended has no size
+	_ = c.Resize(rows, cols)
 }
 
 // joinMain stays with a box's main process to its end. The box is started if it
@@ -135,31 +154,48 @@ func (a *app) joinMain(ctx context.Context, name string, o joinOptions) error {
 	})
 }
 
+// waited is how the run of a box ended, as wait prints it.
+type waited struct {
+	Box string `json:"box"`
+	boxlite.Exit
+}
+
 func (a *app) waitCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "wait BOX...",
+	var format string
+	c := &cobra.Command{
+		Use:   "wait [flags] BOX...",
 		Short: "Wait until boxes stop, and print the exit codes of their main processes",
 		Long: `Wait prints for each box the exit code of its main process, or -1 if it had none
-or its code is not known.`,
+or its code is not known. As json or yaml, it prints how all of them ended.`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.boxArgs,
 		RunE: func(c *cobra.Command, args []string) error {
-			rt, err := a.open()
-			if err != nil {
+			if err := checkFormat(format, "text", "json", "yaml"); err != nil {
 				return err
 			}
-			defer rt.Close()
-			return eachName(args, func(name string) error {
-				box, err := rt.Get(c.Context(), name)
-				if err != nil {
+			exits := []waited{}
+			err := a.withRuntime(func(rt *boxlite.Runtime) error {
+				return eachName(args, func(name string) error {
+					box, err := rt.Get(c.Context(), name)
+					if err != nil {
+						return err
+					}
+					exit, err := box.Wait(c.Context())
+					if exit.Reason != "" {
+						exits = append(exits, waited{name, exit})
+						if format == "text" {
+							fmt.Fprintln(a.stdout, exit.Code)
+						}
+					}
 					return err
-				}
-				var exit boxlite.Exit
-				if exit, err = box.Wait(c.Context()); exit.Reason != "" {
-					fmt.Fprintln(a.stdout, exit.Code)
-				}
-				return err
+				})
 			})
+			if format != "text" {
+				err = errors.Join(err, a.write(format, exits, nil))
+			}
+			return err
 		},
 	}
+	formatsFlag(c, &format, "text", "json", "yaml")
+	return c
 }

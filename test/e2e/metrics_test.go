@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,18 @@ func TestMetricsGrow(t *testing.T) {
 		t.Errorf("of the machine: %+v", g)
 	}
 
+	sleep := box.Command("sleep", "1000")
+	if err := sleep.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if list := read().Executions; len(list) != 1 || list[0].ID != sleep.ID() || list[0].Processes != 1 || list[0].MemoryBytes == 0 {
+		t.Errorf("commands that run: %+v", list)
+	}
+	if err := sleep.Signal(os.Kill); err != nil {
+		t.Error(err)
+	}
+	_ = sleep.Wait() // killed
+
 	c := box.Command("sh", "-c", "head -c 10000; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done")
 	c.Stdin = strings.NewReader(strings.Repeat("x", 10000))
 	if out, err := c.Output(t.Context()); err != nil || len(out) != 10000 {
@@ -88,7 +101,7 @@ func TestMetricsGrow(t *testing.T) {
 	if err := rt.WritePrometheus(t.Context(), &text); err != nil || !strings.Contains(text.String(), `boxlite_box_cpu_seconds_total{box="busy",mode="user"} `) {
 		t.Errorf("got %v\n%s", err, &text)
 	}
-	if m, err := rt.Metrics(t.Context()); err != nil || m.BoxesCreated != 1 || m.RunningBoxes != 1 || m.CommandsExecuted != 5 || m.ExecErrors != 1 {
+	if m, err := rt.Metrics(t.Context()); err != nil || m.BoxesCreated != 1 || m.RunningBoxes != 1 || m.CommandsExecuted != 6 || m.ExecErrors != 1 {
 		t.Errorf("got %+v, %v", m, err)
 	}
 
