@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
@@ -65,8 +66,9 @@ type Command struct {
 	last   *run   // that has to have ended first; nil without
 	pipes  pipes
 
+	begun      atomic.Bool
 	mu         sync.Mutex
-	attachment *attachment // nil before Start
+	attachment *attachment // nil until Start has started it
 }
 
 // Limits bound what a command may use, with all processes that it starts. What is 0
@@ -145,33 +147,44 @@ func (c *Command) started() *attachment {
 // When ctx ends before the command does, the command is killed, with all of its
 // process group, and Wait returns the context's error.
 func (c *Command) Start(ctx context.Context) error {
-	if err := c.check(); err != nil {
+	if !c.begun.CompareAndSwap(false, true) {
+		return &Error{Kind: ErrInvalidState, Op: c.op(), Err: errors.New("it was started before"), Hint: "make another Command"}
+	}
+	a, err := c.start(ctx)
+	if err != nil {
+		c.pipes.close()
 		return err
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.attachment != nil {
-		return &Error{Kind: ErrInvalidState, Op: c.op(), Err: errors.New("it was started before"), Hint: "make another Command"}
+	c.attachment = a
+	c.mu.Unlock()
+	return nil
+}
+
+func (c *Command) start(ctx context.Context) (a *attachment, err error) {
+	if err := c.check(); err != nil {
+		return nil, err
 	}
-	var err error
 	switch c.target {
 	case "":
-		c.attachment, err = c.startExec(ctx)
+		a, err = c.startExec(ctx)
 	case protocol.MainExecution:
-		c.attachment, err = c.startMain(ctx)
+		a, err = c.startMain(ctx)
 	default:
-		c.attachment, err = c.join(ctx)
+		a, err = c.join(ctx)
 	}
 	if err != nil {
-		c.pipes.close()
-		return c.failed(err)
+		return nil, c.failed(err)
 	}
-	return nil
+	return a, nil
 }
 
 func (c *Command) op() string {
 	switch c.target {
 	case "":
+		if len(c.Args) == 0 {
+			return "run a command"
+		}
 		return fmt.Sprintf("run %.100q", c.Args[0])
 	case protocol.MainExecution:
 		return "attach to the box"
@@ -188,7 +201,7 @@ func (c *Command) check() error {
 	}
 	op := c.op()
 	return firstOf(errors.Join(
-		checkArgs(op, c.Args), checkEnv(op, c.Env), checkDir(op, c.Dir), checkUser(op, c.User), c.checkBounds(op)))
+		checkArgs(op, c.Args), checkEnv(op, c.Env), checkDir(op, c.Dir), checkUser(op, c.User), checkText(op, []string{c.User}), c.checkBounds(op)))
 }
 
 // leastCPUs is the smallest share of a CPU that the kernel can give.
@@ -287,7 +300,9 @@ func (c *Command) Signal(sig os.Signal) error {
 	if a == nil {
 		return &Error{Kind: ErrInvalidState, Op: "signal a command", Err: errNotStarted}
 	}
-	return a.signal(context.Background(), number, false)
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
+	defer cancel()
+	return a.signal(ctx, number, false)
 }
 
 // Resize changes the size of the command's terminal.
@@ -296,5 +311,7 @@ func (c *Command) Resize(rows, cols int) error {
 	if a == nil {
 		return &Error{Kind: ErrInvalidState, Op: "resize a terminal", Err: errNotStarted}
 	}
-	return a.resize(context.Background(), rows, cols)
+	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
+	defer cancel()
+	return a.resize(ctx, rows, cols)
 }

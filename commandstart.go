@@ -24,7 +24,7 @@ func (c *Command) startExec(ctx context.Context) (*attachment, error) {
 	}
 	a, err := c.attach(ctx, r, &boxlitev1.AttachOpen{Target: &boxlitev1.AttachOpen_Start{Start: &boxlitev1.StartRequest{
 		Process: &boxlitev1.Process{
-			Args: c.Args, Env: c.Env, Dir: c.Dir, User: c.User, Tty: c.TTY, Size: c.size(),
+			Args: protocol.Bytes(c.Args), Env: protocol.Bytes(c.Env), Dir: []byte(c.Dir), User: c.User, Tty: c.TTY, Size: c.size(),
 			TimeoutMillis: uint64(c.Timeout.Milliseconds()), Limits: c.Limits.wire(),
 		},
 		// On a terminal, whoever attaches later can type.

@@ -110,5 +110,8 @@
 //
 // # What is not there yet
 //
-// Boxes have no network. There are no snapshots.
+// Boxes have no network. There are no volumes, no snapshots, and no REST server.
+// Nothing starts a detached box again once the program that started it has ended.
+// Files of a box that was made to run one command, and has run it, can be had only
+// by starting it again.
 package boxlite

@@ -30,7 +30,7 @@ func containerFor(c *box.Config, image *ocispec.ImageConfig) (*boxlitev1.Contain
 		Hostname: cmp.Or(c.Hostname, c.ID), StopSignal: signal, Capabilities: capabilitySet(c.Capabilities),
 	}
 	if len(args) > 0 {
-		r.Main = &boxlitev1.Process{Args: args, Tty: c.TTY}
+		r.Main = &boxlitev1.Process{Args: protocol.Bytes(args), Tty: c.TTY}
 		r.MainStdin = c.Stdin
 	}
 	return r, nil

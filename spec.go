@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/box"
@@ -123,6 +125,7 @@ func (s BoxSpec) config() (box.Config, error) {
 		checkUser(op, s.User),
 		checkArgs(op, s.Entrypoint),
 		checkArgs(op, s.Cmd),
+		checkText(op, s.Env, s.Entrypoint, s.Cmd, []string{s.Dir, s.User}),
 		checkHealthCheck(op, s.HealthCheck),
 		checkRestart(op, s),
 		checkLabels(op, s.Labels),
@@ -207,6 +210,16 @@ func checkUser(op, user string) error {
 		return nil
 	}
 	return invalid(op, "write it as NAME or NUMBER, or with a group as NAME:GROUP", fmt.Errorf("%.200q is not a user", user))
+}
+
+// checkText refuses what the box's record, which is JSON, could not hold.
+func checkText(op string, lists ...[]string) error {
+	for _, text := range slices.Concat(lists...) {
+		if !utf8.ValidString(text) {
+			return invalid(op, "pass other bytes to commands that are run in the box", fmt.Errorf("%.200q is not UTF-8", text))
+		}
+	}
+	return nil
 }
 
 func checkArgs(op string, args []string) error {

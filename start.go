@@ -195,7 +195,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (_ *run, e
 	}
 	if state.ImageDigest != p.image.Digest {
 		// The disk belongs to this image from now on, whoever ends this start.
-		state.ImageDigest, state.Args = p.image.Digest, container.GetMain().GetArgs()
+		state.ImageDigest, state.Args = p.image.Digest, protocol.Strings(container.GetMain().GetArgs())
 		if err := l.Set(state); err != nil {
 			return nil, err
 		}
@@ -243,7 +243,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (_ *run, e
 		state := l.State
 		state.Status = box.Running
 		state.ImageDigest = p.image.Digest
-		state.Args = container.GetMain().GetArgs()
+		state.Args = protocol.Strings(container.GetMain().GetArgs())
 		state.Engine, state.Accelerator, state.Isolation = p.machine.Engine, p.machine.Accelerator, p.machine.Isolation
 		state.Jail = p.jail
 		state.Kernel = ready.GetKernelRelease()

@@ -49,8 +49,20 @@ type app struct {
 	ran bool
 }
 
+// signalError is why the context ends when a signal asks for it.
+type signalError syscall.Signal
+
+// Error says what has come.
+func (e signalError) Error() string { return syscall.Signal(e).String() }
+
+// Is reports whether target is [errInterrupted]: one signal is as good as another.
+func (e signalError) Is(target error) bool {
+	_, ok := target.(signalError)
+	return ok
+}
+
 // errInterrupted is why the context ends at Ctrl-C.
-var errInterrupted = errors.New("interrupted")
+const errInterrupted = signalError(syscall.SIGINT)
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr, signals: make(chan os.Signal, 16)}
@@ -67,6 +79,8 @@ func newApp(stdin io.Reader, stdout, stderr io.Writer) *app {
 			}
 			switch sig {
 			case syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2:
+			case syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT:
+				a.cancel(signalError(sig.(syscall.Signal)))
 			default:
 				a.cancel(errInterrupted)
 			}
@@ -153,6 +167,9 @@ func (a *app) report(c *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
+	if path, ok := errors.AsType[*fs.PathError](err); ok && path.Path == os.Stdout.Name() && errors.Is(path, syscall.EPIPE) {
+		return 128 + int(syscall.SIGPIPE) // as a command of this host, which says nothing
+	}
 	if exit, ok := errors.AsType[*exitError](err); ok {
 		if exit.err != nil {
 			a.print(exit.err)
@@ -169,7 +186,11 @@ func (a *app) report(c *cobra.Command, err error) int {
 
 func codeOf(err error) int {
 	switch {
-	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, errInterrupted):
+		var by signalError
+		errors.As(err, &by)
+		return 128 + int(by)
+	case errors.Is(err, context.Canceled):
 		return exitInterrupted
 	case errors.Is(err, boxlite.ErrExecution) && errors.Is(err, fs.ErrNotExist):
 		return exitNotFound
@@ -187,9 +208,9 @@ func (a *app) print(err error) {
 		}
 		return
 	}
-	fmt.Fprintf(a.stderr, "error: %s\n", strings.TrimSpace(err.Error()))
+	fmt.Fprintf(a.stderr, "error: %s\n", printableLines(strings.TrimSpace(err.Error())))
 	if hint := boxlite.HintOf(err); hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", hint)
+		fmt.Fprintf(a.stderr, "hint: %s\n", printableLines(hint))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -154,6 +155,23 @@ func (a *app) joinMain(ctx context.Context, name string, o joinOptions) error {
 	})
 }
 
+// lookUp finds boxes by their names. Those that nothing has are told of at once, not
+// when others have been waited for.
+func (a *app) lookUp(ctx context.Context, rt *boxlite.Runtime, names []string) (map[string]*boxlite.Box, error) {
+	boxes := make(map[string]*boxlite.Box, len(names))
+	var missing error
+	for _, name := range names {
+		box, err := rt.Get(ctx, name)
+		if err != nil {
+			a.print(err)
+			missing = &exitError{code: exitFailure}
+			continue
+		}
+		boxes[name] = box
+	}
+	return boxes, missing
+}
+
 // waited is how the run of a box ended, as wait prints it.
 type waited struct {
 	Box string `json:"box"`
@@ -175,10 +193,11 @@ or its code is not known. As json or yaml, it prints how all of them ended.`,
 			}
 			exits := []waited{}
 			err := a.withRuntime(func(rt *boxlite.Runtime) error {
-				return eachName(args, func(name string) error {
-					box, err := rt.Get(c.Context(), name)
-					if err != nil {
-						return err
+				boxes, missing := a.lookUp(c.Context(), rt, args)
+				err := eachName(args, func(name string) error {
+					box := boxes[name]
+					if box == nil {
+						return nil
 					}
 					exit, err := box.Wait(c.Context())
 					if exit.Reason != "" {
@@ -189,6 +208,7 @@ or its code is not known. As json or yaml, it prints how all of them ended.`,
 					}
 					return err
 				})
+				return cmp.Or(err, missing)
 			})
 			if format != "text" {
 				err = errors.Join(err, a.write(format, exits, nil))

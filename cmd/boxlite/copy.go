@@ -35,8 +35,11 @@ A box that does not run is started for the copy, and stopped again.`,
 		ValidArgsFunction: a.copyArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			from, to := parseCopyArg(args[0]), parseCopyArg(args[1])
-			if (from.box == "") == (to.box == "") {
+			switch {
+			case from.box == "" && to.box == "":
 				return usagef("one of SRC and DST must be in a box, as BOX:PATH")
+			case from.box != "" && to.box != "":
+				return usagef("only one of SRC and DST may be in a box; from box to box it goes as: boxlite cp A:SRC - | boxlite cp - B:DST")
 			}
 			ref := from.box + to.box
 			for _, end := range []copyEnd{from, to} {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -141,7 +143,25 @@ func (a *app) execForeground(ctx context.Context, f *execFlags, box *boxlite.Box
 		a.sayHowToReturn("boxlite attach " + labelOf(box) + " " + e.ID())
 		return nil
 	}
+	if exit, ok := errors.AsType[*exitError](err); ok && exit.code == 128+int(syscall.SIGKILL) && exit.err == nil {
+		exit.err = endOf(ctx, box)
+	}
 	return err
+}
+
+// endOf explains why a command was killed, if that was because its box has ended.
+func endOf(ctx context.Context, box *boxlite.Box) error {
+	info, err := box.Info(ctx)
+	if err != nil || info.Status == boxlite.StatusRunning || info.Status == boxlite.StatusPaused {
+		return nil
+	}
+	e := &boxlite.Error{
+		Kind: boxlite.ErrStopped, Op: "run the command", Box: label(info), Err: errors.New("the box ended while it ran"),
+	}
+	if len(info.Args) > 0 {
+		e.Hint = "a box ends with its own command, here " + strconv.Quote(shorten(oneLine(info.Args))) + "; see boxlite logs " + label(info)
+	}
+	return e
 }
 
 // sayHowToReturn tells whoever has left a command by the detach keys.

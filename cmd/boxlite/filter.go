@@ -25,11 +25,19 @@ func parseFilters(texts []string) (boxFilter, error) {
 		case value == "":
 			return nil, usagef("--filter: %q is not KEY=VALUE", text)
 		case key == "status" && !slices.Contains(statuses(), boxlite.Status(value)):
-			return nil, usagef("--filter: no box is ever %q; there are %v", value, statuses())
+			return nil, usagef("--filter: no box is ever %q; choose one of %s", value, statusList())
 		}
 		f[key] = append(f[key], value)
 	}
 	return f, nil
+}
+
+func statusList() string {
+	var names []string
+	for _, s := range statuses() {
+		names = append(names, string(s))
+	}
+	return strings.Join(names, ", ")
 }
 
 func statuses() []boxlite.Status {

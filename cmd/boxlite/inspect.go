@@ -84,7 +84,7 @@ func (a *app) writeInspected(format string, found []any) error {
 	if format == "json" || format == "yaml" {
 		return a.write(format, found, nil)
 	}
-	t, err := template.New("format").Funcs(template.FuncMap{"json": toJSON}).Parse(format)
+	t, err := template.New("format").Option("missingkey=error").Funcs(template.FuncMap{"json": toJSON}).Parse(format)
 	if err != nil {
 		return usagef("--format: %w", err)
 	}

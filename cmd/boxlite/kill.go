@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,7 +23,11 @@ the main process and nothing else.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			return a.eachBox(c.Context(), args, func(box *boxlite.Box, ctx context.Context) error {
 				if name := strings.TrimPrefix(strings.ToUpper(signal), "SIG"); name != "KILL" && name != "9" {
-					return box.Signal(ctx, signal)
+					err := box.Signal(ctx, signal)
+					if errors.Is(err, boxlite.ErrInvalidArgument) {
+						return usagef("--signal: %w", err)
+					}
+					return err
 				}
 				return box.Kill(ctx)
 			})

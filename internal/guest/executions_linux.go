@@ -96,9 +96,9 @@ func logDirOf(id string) string {
 func processOf(r *boxlitev1.StartRequest) container.Process {
 	p := r.GetProcess()
 	return container.Process{
-		Args:  p.GetArgs(),
-		Env:   p.GetEnv(),
-		Dir:   p.GetDir(),
+		Args:  protocol.Strings(p.GetArgs()),
+		Env:   protocol.Strings(p.GetEnv()),
+		Dir:   string(p.GetDir()),
 		User:  p.GetUser(),
 		TTY:   p.GetTty(),
 		Rows:  clampSize(p.GetSize().GetRows()),

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
@@ -44,7 +46,7 @@ func (e *execution) info(use session) *boxlitev1.ExecutionInfo {
 	p := e.request.GetProcess()
 	written, attached := e.out.written()
 	info := &boxlitev1.ExecutionInfo{
-		Id: e.id, Pid: uint32(e.child.PID), Args: cutArgs(p.GetArgs(), maxListedArgs), User: p.GetUser(),
+		Id: e.id, Pid: uint32(e.child.PID), Args: cutArgs(protocol.Strings(p.GetArgs()), maxListedArgs), User: p.GetUser(),
 		Tty: p.GetTty(), Stdin: e.stdin != nil, StartedNanos: e.began.UnixNano(),
 		StdoutBytes: written[stdout], StderrBytes: written[stderr], Attached: uint32(attached),
 	}
@@ -58,14 +60,16 @@ func (e *execution) info(use session) *boxlitev1.ExecutionInfo {
 	return info
 }
 
-// cutArgs returns as many of the arguments as fit into size bytes.
+// cutArgs returns as many of the arguments as fit into size bytes, as UTF-8.
 func cutArgs(args []string, size int) []string {
-	for i, arg := range args {
+	var cut []string
+	for _, arg := range args {
 		if size -= len(arg) + 1; size < 0 {
-			return append(slices.Clip(args[:i]), arg[:max(0, len(arg)+size)]+"…")
+			return append(cut, strings.ToValidUTF8(arg[:max(0, len(arg)+size)], "")+"…")
 		}
+		cut = append(cut, strings.ToValidUTF8(arg, "?"))
 	}
-	return args
+	return cut
 }
 
 // session is what the processes of one session use.

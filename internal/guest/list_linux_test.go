@@ -80,6 +80,9 @@ func TestCutArgs(t *testing.T) {
 			t.Errorf("%d: got %q, want %q", size, got, want)
 		}
 	}
+	if got := cutArgs([]string{"äöü"}, 4); !slices.Equal(got, []string{"ä…"}) {
+		t.Errorf("cut within a rune: got %q", got)
+	}
 	if !slices.Equal(args, []string{"echo", "hello", "world"}) {
 		t.Errorf("the arguments became %q", args)
 	}

@@ -40,7 +40,7 @@ func runProbe(ctx context.Context, client boxlitev1.ExecutionClient, args []stri
 	stream, err := client.Attach(ctx)
 	if err == nil {
 		err = stream.Send(&boxlitev1.AttachRequest{Kind: &boxlitev1.AttachRequest_Open{Open: &boxlitev1.AttachOpen{
-			Target: &boxlitev1.AttachOpen_Start{Start: &boxlitev1.StartRequest{Process: &boxlitev1.Process{Args: args}, Internal: true}},
+			Target: &boxlitev1.AttachOpen_Start{Start: &boxlitev1.StartRequest{Process: &boxlitev1.Process{Args: protocol.Bytes(args)}, Internal: true}},
 		}}})
 	}
 	if err != nil {

@@ -24,7 +24,7 @@ func TestSpecSurvivesThePipe(t *testing.T) {
 		Machine: vmm.Capability{Engine: "qemu", Accelerator: "tcg"},
 		VM:      vmm.Spec{Kernel: "k", CPUs: 2, Disks: []vmm.Disk{{Path: "a\nb", Serial: "s", ReadOnly: true}}},
 		Container: &boxlitev1.ContainerInitRequest{
-			Env: []string{"A=line\nline", "B=\"ü\""}, Main: &boxlitev1.Process{Args: []string{"sh"}},
+			Env: []string{"A=line\nline", "B=\"ü\""}, Main: &boxlitev1.Process{Args: protocol.Bytes([]string{"sh"})},
 		},
 	}
 	var wire bytes.Buffer

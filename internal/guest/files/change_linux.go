@@ -15,8 +15,15 @@ import (
 )
 
 // Change changes names and attributes.
-func (s *Service) Change(_ context.Context, r *boxlitev1.FileChangeRequest) (*boxlitev1.FileChangeResponse, error) {
-	if err := s.call(func(root Root) error { return change(root, r) }); err != nil {
+func (s *Service) Change(ctx context.Context, r *boxlitev1.FileChangeRequest) (*boxlitev1.FileChangeResponse, error) {
+	var err error
+	if _, ok := r.GetKind().(*boxlitev1.FileChangeRequest_RemoveAll); ok {
+		// A tree may be large, and the container may add to it all the time.
+		err = s.copy(ctx, func(ctx context.Context, root Root) error { return removeTree(ctx, root, string(r.GetPath())) })
+	} else {
+		err = s.call(func(root Root) error { return change(root, r) })
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &boxlitev1.FileChangeResponse{}, nil
@@ -31,12 +38,6 @@ func change(root Root, r *boxlitev1.FileChangeRequest) error {
 		return makeFolders(root, name, kind.MkdirAll)
 	case *boxlitev1.FileChangeRequest_Remove:
 		return inParent(root, name, remove)
-	case *boxlitev1.FileChangeRequest_RemoveAll:
-		err := inParent(root, name, func(dir int, base string) error { return removeAll(dir, base, 0) })
-		if errors.Is(err, unix.ENOENT) {
-			return nil
-		}
-		return err
 	case *boxlitev1.FileChangeRequest_Rename:
 		return inParent(root, name, func(dir int, base string) error {
 			return inParent(root, string(kind.Rename), func(toDir int, toBase string) error {
@@ -72,6 +73,16 @@ func change(root Root, r *boxlitev1.FileChangeRequest) error {
 		return unix.Ftruncate(fd, int64(min(kind.Truncate, 1<<63-1)))
 	}
 	return changeAttributes(root, r)
+}
+
+// removeTree removes a file, or a folder with all that is in it. One that isn't there
+// is no error.
+func removeTree(ctx context.Context, root Root, name string) error {
+	err := inParent(root, name, func(dir int, base string) error { return removeAll(ctx, dir, base, 0) })
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
 }
 
 func changeAttributes(root Root, r *boxlitev1.FileChangeRequest) error {
@@ -175,7 +186,7 @@ func remove(dir int, base string) error {
 const maxDepth = 256
 
 // removeAll removes a file, or a folder with all that is in it.
-func removeAll(dir int, base string, depth int) error {
+func removeAll(ctx context.Context, dir int, base string, depth int) error {
 	err := remove(dir, base)
 	if !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.EEXIST) {
 		return err
@@ -192,7 +203,7 @@ func removeAll(dir int, base string, depth int) error {
 	// A folder whose files are removed while it is read may skip some.
 	const attempts = 8
 	for range attempts {
-		if err := removeIn(folder, depth+1); err != nil {
+		if err := removeIn(ctx, folder, depth+1); err != nil {
 			return err
 		}
 		if archive.IsMount(dir, base) {
@@ -209,8 +220,11 @@ func removeAll(dir int, base string, depth int) error {
 }
 
 // removeIn removes what is in a folder.
-func removeIn(folder *os.File, depth int) error {
+func removeIn(ctx context.Context, folder *os.File, depth int) error {
 	for {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
 		names, err := folder.Readdirnames(listBatch)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -219,7 +233,7 @@ func removeIn(folder *os.File, depth int) error {
 			return err
 		}
 		for _, name := range names {
-			if err := removeAll(int(folder.Fd()), name, depth); err != nil && !errors.Is(err, unix.ENOENT) {
+			if err := removeAll(ctx, int(folder.Fd()), name, depth); err != nil && !errors.Is(err, unix.ENOENT) {
 				return err
 			}
 		}

@@ -24,11 +24,12 @@ const (
 // Process says what to run. What is empty comes from the container.
 type Process struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// args[0] is looked up in the PATH of env, as execvp does.
-	Args []string `protobuf:"bytes,1,rep,name=args,proto3" json:"args,omitempty"`
+	// args[0] is looked up in the PATH of env, as execvp does. These, as paths in
+	// Linux, need not be UTF-8.
+	Args [][]byte `protobuf:"bytes,1,rep,name=args,proto3" json:"args,omitempty"`
 	// KEY=VALUE; added to the container's.
-	Env []string `protobuf:"bytes,2,rep,name=env,proto3" json:"env,omitempty"`
-	Dir string   `protobuf:"bytes,3,opt,name=dir,proto3" json:"dir,omitempty"`
+	Env [][]byte `protobuf:"bytes,2,rep,name=env,proto3" json:"env,omitempty"`
+	Dir []byte   `protobuf:"bytes,3,opt,name=dir,proto3" json:"dir,omitempty"`
 	// name|uid[:group|gid]
 	User string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
 	Tty  bool   `protobuf:"varint,5,opt,name=tty,proto3" json:"tty,omitempty"`
@@ -73,25 +74,25 @@ func (*Process) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_execution_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *Process) GetArgs() []string {
+func (x *Process) GetArgs() [][]byte {
 	if x != nil {
 		return x.Args
 	}
 	return nil
 }
 
-func (x *Process) GetEnv() []string {
+func (x *Process) GetEnv() [][]byte {
 	if x != nil {
 		return x.Env
 	}
 	return nil
 }
 
-func (x *Process) GetDir() string {
+func (x *Process) GetDir() []byte {
 	if x != nil {
 		return x.Dir
 	}
-	return ""
+	return nil
 }
 
 func (x *Process) GetUser() string {
@@ -1434,9 +1435,9 @@ const file_boxlite_v1_execution_proto_rawDesc = "" +
 	"\x1aboxlite/v1/execution.proto\x12\n" +
 	"boxlite.v1\"\xe8\x01\n" +
 	"\aProcess\x12\x12\n" +
-	"\x04args\x18\x01 \x03(\tR\x04args\x12\x10\n" +
-	"\x03env\x18\x02 \x03(\tR\x03env\x12\x10\n" +
-	"\x03dir\x18\x03 \x01(\tR\x03dir\x12\x12\n" +
+	"\x04args\x18\x01 \x03(\fR\x04args\x12\x10\n" +
+	"\x03env\x18\x02 \x03(\fR\x03env\x12\x10\n" +
+	"\x03dir\x18\x03 \x01(\fR\x03dir\x12\x12\n" +
 	"\x04user\x18\x04 \x01(\tR\x04user\x12\x10\n" +
 	"\x03tty\x18\x05 \x01(\bR\x03tty\x12,\n" +
 	"\x04size\x18\x06 \x01(\v2\x18.boxlite.v1.TerminalSizeR\x04size\x12%\n" +
