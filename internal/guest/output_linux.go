@@ -12,6 +12,15 @@ import (
 // how far a reader may fall behind before the command has to wait for it.
 const keptOutput = 1 << 20
 
+// maxRest is how much of each stream is read once the command has ended. It is the
+// most that a pipe holds, unless root has made it larger.
+const maxRest = 1 << 20
+
+// keptMore is how much more of each stream may be kept once the command has ended,
+// so that its end is known even if a reader has fallen behind: the rest, and what
+// was being written.
+const keptMore = 2 * maxRest
+
 // The streams of a command.
 const (
 	stdout = iota
@@ -29,6 +38,7 @@ type output struct {
 	streams [streamCount]kept
 	readers map[*reader]struct{}
 	exited  *boxlitev1.ExitStatus
+	ending  bool // the command has ended, and what it has left in its pipes is read
 }
 
 // kept is the end of a stream: the bytes from start to start+len(data), and what
@@ -83,7 +93,10 @@ func (o *output) write(ctx context.Context, stream int, p []byte) {
 			o.drop(stream, len(p)-free)
 			free = keptOutput - len(k.data)
 		}
-		n := min(free, len(p))
+		if o.ending {
+			free += keptMore
+		}
+		n := min(max(0, free), len(p))
 		k.data = append(k.data, p[:n]...)
 		p = p[n:]
 		if n > 0 {
@@ -123,6 +136,14 @@ func (o *output) drop(stream, want int) {
 	}
 	k.data = append(k.data[:0], k.data[n:]...)
 	k.start += uint64(n)
+}
+
+// end says that the command has ended, and only the rest is to be written.
+func (o *output) end() {
+	o.mu.Lock()
+	o.ending = true
+	o.notify()
+	o.mu.Unlock()
 }
 
 // finish says how the command ended. Nothing may be written after it.
