@@ -25,9 +25,10 @@ test: build ## run all tests; installs what they need
 	scripts/test
 
 .PHONY: soak
-soak: build ## kill, fill and damage at random for 100 rounds
+soak: build ## kill, fill and damage at random for 100 rounds; stream 1 GiB
 	scripts/install-test-deps
 	BOXLITE_FAULT_ROUNDS=100 $(GO) test -count 1 -timeout 60m -tags $(TAGS) -v -run Rounds ./test/faults
+	BOXLITE_TEST_INPUT_MIB=1024 $(GO) test -count 1 -timeout 60m -tags $(TAGS) -v -run TestCommandStreams/Input ./test/e2e
 
 .PHONY: lint
 lint: ## check formatting and run the linters

@@ -56,6 +56,7 @@ type attachment struct {
 	mu       sync.Mutex
 	ctxErr   error // why the command was killed or left
 	stdinErr error
+	unread   bool // nobody takes standard input any more
 	release  func() bool
 }
 
@@ -205,7 +206,7 @@ func (a *attachment) wait() error {
 // receive takes what the agent sends until the command has ended.
 func (a *attachment) receive(stdin io.Reader) {
 	defer close(a.done)
-	defer a.pipes.closeTheirs()
+	defer a.closePipes()
 	defer a.leave()
 	for {
 		response, err := a.stream.Recv()
@@ -279,11 +280,11 @@ func (a *attachment) copyStdin(stdin io.Reader) {
 		if err == nil {
 			continue
 		}
-		if !errors.Is(err, io.EOF) {
-			a.mu.Lock()
+		a.mu.Lock()
+		if !errors.Is(err, io.EOF) && !a.unread {
 			a.stdinErr = err
-			a.mu.Unlock()
 		}
+		a.mu.Unlock()
 		_ = a.stream.Send(&boxlitev1.AttachRequest{Kind: &boxlitev1.AttachRequest_StdinClose{StdinClose: true}})
 		return
 	}

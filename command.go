@@ -235,7 +235,7 @@ func (c *Command) Wait() error {
 	if a == nil {
 		return &Error{Kind: ErrInvalidState, Op: "wait for a command", Err: errNotStarted}
 	}
-	<-a.done
+	a.awaitDone()
 	c.pipes.closeOurs()
 	if err := a.wait(); err != nil {
 		if exit, ok := errors.AsType[*ExitError](err); ok {

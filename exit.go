@@ -31,19 +31,19 @@ func usageOf(u *boxlitev1.Usage) Usage {
 // ExitError says that a command ran and ended with another code than 0.
 type ExitError struct {
 	// Code is the exit code, 0 to 255; 128 + Signal if a signal ended the command.
-	Code int
+	Code int `json:"code"`
 	// Signal is the guest's number of the signal that ended it, or 0.
-	Signal int
+	Signal int `json:"signal"`
 	// OutOfMemory says that the box, or what Limits left to the command, had no memory
 	// left, so that the guest's kernel killed the command, or a process that it waited
 	// for.
-	OutOfMemory bool
+	OutOfMemory bool `json:"outOfMemory"`
 	// TimedOut says that the command was ended because it ran for longer than
 	// [Command.Timeout]. Code may be 0 then.
-	TimedOut bool
+	TimedOut bool `json:"timedOut"`
 	// Stderr is the end of what it wrote to its standard error, if it was run by
 	// [Command.Output] and Stderr was nil.
-	Stderr []byte
+	Stderr []byte `json:"stderr,omitempty"`
 }
 
 // Error returns "exit code 3", or "ended by SIGKILL", and says so if that was for

@@ -1,9 +1,13 @@
 package boxlite
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
 // pipes are those between a command and the program, as [Command.StdinPipe] makes
@@ -20,6 +24,39 @@ func (p *pipes) closeOurs()   { closeFiles(p.ours) }
 func (p *pipes) close() {
 	p.closeTheirs()
 	p.closeOurs()
+}
+
+// closePipes closes the command's ends. That its input ends so is no failure.
+func (a *attachment) closePipes() {
+	a.mu.Lock()
+	a.unread = true
+	a.mu.Unlock()
+	a.pipes.closeTheirs()
+}
+
+// awaitDone waits until the command has ended and all is written. To a pipe that
+// nobody reads, it never would be: what a command has not got rid of when a signal,
+// or its box's end, ends it is dropped.
+func (a *attachment) awaitDone() {
+	if len(a.pipes.ours) == 0 {
+		<-a.done
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		response, err := a.client.Wait(ctx, &boxlitev1.WaitRequest{Id: a.id})
+		status := response.GetStatus()
+		switch {
+		case ctx.Err() != nil, errors.Is(protocol.FromStatus(err), ErrNotFound): // ended long ago, and forgotten
+		case err != nil, status.GetSignal() != 0, status.GetTimedOut():
+			a.closePipes()
+		}
+	}()
+	<-a.done
+	cancel()
+	<-watched
 }
 
 func closeFiles(files []*os.File) {
@@ -44,7 +81,8 @@ func (c *Command) StdinPipe() (io.WriteCloser, error) {
 }
 
 // StdoutPipe returns a pipe from the command's standard output. Wait closes it when
-// the command has ended: call Wait after all has been read.
+// the command has ended: call Wait after all has been read. What is unread when a
+// signal or a timeout ends the command keeps Wait no longer, and is lost.
 func (c *Command) StdoutPipe() (io.ReadCloser, error) { return c.outputPipe(&c.Stdout, "Stdout") }
 
 // StderrPipe returns a pipe from the command's standard error, as

@@ -43,6 +43,7 @@ func (e *execution) follow(ctx context.Context) {
 	}
 	go func() {
 		end := e.child.Wait()
+		e.out.end()
 		// A process that lives on in the background may hold the streams open.
 		// What was written before the end is in the pipes: take that, and stop.
 		for _, f := range streams {
@@ -114,7 +115,8 @@ func (e *execution) read(ctx context.Context, stream int, f *os.File) {
 	}
 }
 
-// drain reads what is in the pipe without waiting for more, and closes it.
+// drain reads what is in the pipe without waiting for more, and closes it. A process
+// that lives on may fill it for ever.
 func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
 	if f == nil {
 		return
@@ -127,7 +129,7 @@ func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
 	}
 	buf := takeBuffer()
 	defer giveBuffer(buf)
-	for {
+	for rest := 0; rest < maxRest; {
 		var n int
 		var readErr error
 		if err := raw.Read(func(fd uintptr) bool {
@@ -139,6 +141,7 @@ func (e *execution) drain(ctx context.Context, stream int, f *os.File) {
 		if readErr != nil || n == 0 {
 			return
 		}
+		rest += n
 		e.counters.read(n)
 		e.out.write(ctx, stream, buf[:n])
 	}

@@ -13,6 +13,15 @@ import (
 // how far a reader may fall behind before the command has to wait for it.
 const keptOutput = 1 << 20
 
+// maxRest is how much of each stream is read once the command has ended. It is the
+// most that a pipe holds, unless root has made it larger.
+const maxRest = 1 << 20
+
+// keptMore is how much more of each stream may be kept once the command has ended,
+// so that its end is known even if a reader has fallen behind: the rest, and what
+// was being written.
+const keptMore = 2 * maxRest
+
 // The streams of a command.
 const (
 	stdout = iota
@@ -30,6 +39,7 @@ type output struct {
 	streams [streamCount]kept
 	readers map[*reader]struct{}
 	exited  *boxlitev1.ExitStatus
+	ending  bool // the command has ended, and what it has left in its pipes is read
 }
 
 // kept is the end of a stream: the bytes from start to end, in blocks, and what the
@@ -141,17 +151,22 @@ func (o *output) lockWithRoom(ctx context.Context, stream, n int) bool {
 }
 
 // drop forgets the oldest blocks of a stream until there is room for n bytes, but
-// nothing that a reader has still to take. It reports whether there is room.
+// nothing that a reader has still to take. It reports whether there is room; once the
+// command has ended, there is a little more.
 func (o *output) drop(stream, n int) bool {
 	k := &o.streams[stream]
 	limit := k.end()
 	for r := range o.readers {
 		limit = min(limit, max(r.offset[stream], k.start))
 	}
+	room := keptOutput
+	if o.ending {
+		room += keptMore
+	}
 	for k.size+n > keptOutput {
 		oldest := k.blocks[0]
 		if k.start+uint64(len(oldest.data)) > limit {
-			return false
+			return k.size+n <= room
 		}
 		if k.log == nil && len(o.readers) == 0 && o.logDir != "" {
 			k.log, _ = openLog(o.logDir, k.start) // without it, these bytes are lost
@@ -165,6 +180,14 @@ func (o *output) drop(stream, n int) bool {
 		oldest.release()
 	}
 	return true
+}
+
+// end says that the command has ended, and only the rest is to be written.
+func (o *output) end() {
+	o.mu.Lock()
+	o.ending = true
+	o.notify()
+	o.mu.Unlock()
 }
 
 // finish says how the command ended. Nothing may be written after it.

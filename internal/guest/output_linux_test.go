@@ -153,3 +153,36 @@ func TestWriterWaitsForReader(t *testing.T) {
 		t.Errorf("the stream has %d bytes after its reader left", end)
 	}
 }
+
+// TestEndIsKnownBeforeAllIsRead: the rest of an ended command's output does not wait
+// for its reader, as long as that is little.
+func TestEndIsKnownBeforeAllIsRead(t *testing.T) {
+	o := newOutput("")
+	r := o.attach([streamCount]uint64{})
+	defer r.close()
+	o.write(t.Context(), stdout, make([]byte, keptOutput))
+	o.end()
+	o.write(t.Context(), stdout, make([]byte, maxRest))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o.write(ctx, stdout, make([]byte, 2*keptMore))
+	if end := o.streams[stdout].end(); end != keptOutput+keptMore {
+		t.Errorf("the stream grew to %d", end)
+	}
+	o.finish(&boxlitev1.ExitStatus{Code: 3})
+	total := 0
+	for {
+		c, exited, err := r.next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exited != nil {
+			break
+		}
+		total += len(c.data)
+		c.block.release()
+	}
+	if total != keptOutput+keptMore {
+		t.Errorf("%d bytes came", total)
+	}
+}
