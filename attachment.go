@@ -285,6 +285,9 @@ func (a *attachment) copyStdin(stdin io.Reader) {
 			a.stdinErr = err
 		}
 		a.mu.Unlock()
+		if a.left.Load() {
+			return // it goes on without this input, which is no end of its own
+		}
 		_ = a.stream.Send(&boxlitev1.AttachRequest{Kind: &boxlitev1.AttachRequest_StdinClose{StdinClose: true}})
 		return
 	}

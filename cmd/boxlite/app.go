@@ -45,6 +45,8 @@ type app struct {
 	onSignal atomic.Pointer[func(os.Signal)]
 	// told is set by a signal that asks a command in the foreground to end.
 	told atomic.Bool
+	// raw is closed when the terminal of a command in the foreground is in raw mode.
+	raw chan struct{}
 	// ran is set once a command runs: errors before that are of usage.
 	ran bool
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -35,11 +36,28 @@ func (a *app) startForeground(ctx context.Context, c *boxlite.Command, detachKey
 		if cols, rows, err := term.GetSize(fd); err == nil {
 			c.Rows, c.Cols = rows, cols
 		}
+		if c.Stdin != nil {
+			a.raw = make(chan struct{})
+			c.Stdin = &gatedReader{in: c.Stdin, open: a.raw}
+		}
 		if c.Stdin != nil && len(detachKeys) > 0 {
 			c.Stdin = &detachReader{in: c.Stdin, keys: detachKeys, detach: func() { _ = c.Detach() }} // it has started
 		}
 	}
 	return c.Start(ctx)
+}
+
+// gatedReader reads nothing before open is closed: what is typed before the terminal
+// is raw is left to it, rather than passed on line by line.
+type gatedReader struct {
+	in   io.Reader
+	open <-chan struct{}
+}
+
+// Read implements io.Reader.
+func (r *gatedReader) Read(p []byte) (int, error) {
+	<-r.open
+	return r.in.Read(p)
 }
 
 // waitForeground waits for the command and passes on to it what the terminal and
@@ -55,6 +73,7 @@ func (a *app) waitForeground(c *boxlite.Command) error {
 				return err
 			}
 			defer term.Restore(fd, state)
+			close(a.raw)
 		}
 	}
 	err := c.Wait()
