@@ -33,7 +33,12 @@
 // Stdin, Stdout, Stderr, Env and Dir, then call Run, Output, or Start and Wait.
 // A command that ends with another code than 0 gives an [*ExitError]. Where
 // os/exec takes the context at construction, these methods take it when they
-// are called; when it ends, the command is killed.
+// are called; when it ends, the command is killed, with its process group.
+//
+// [Command.Timeout] and [Limits] bound what a command may take, [Command.Usage]
+// tells what it has taken. One that is Detached outlives the program:
+// [Box.Executions] lists what runs, and [Box.AttachExecution] joins it again, at any
+// offset of its output that is kept.
 //
 // Commands of one box share its files, processes and memory. Commands of two
 // boxes share nothing.

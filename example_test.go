@@ -83,6 +83,59 @@ func ExampleBox_Command() {
 	}
 }
 
+// Code that nobody has read yet is bounded in time, memory and processes.
+func ExampleCommand_timeout() {
+	ctx := context.Background()
+	rt, err := boxlite.Open(boxlite.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer rt.Close()
+	box, err := rt.Get(ctx, "sandbox")
+	if err != nil {
+		log.Fatal(err)
+	}
+	c := box.Command("python3", "untrusted.py")
+	c.Timeout = 10 * time.Second
+	c.Limits = boxlite.Limits{MemoryMiB: 256, CPUs: 0.5, Processes: 20}
+	out, err := c.Output(ctx)
+	switch exit, ok := errors.AsType[*boxlite.ExitError](err); {
+	case ok && exit.TimedOut:
+		fmt.Println("it took too long")
+	case ok && exit.OutOfMemory:
+		fmt.Println("it wanted too much memory")
+	case err != nil:
+		log.Fatal(err)
+	}
+	fmt.Printf("%s (%v of CPU time)\n", out, c.Usage().UserTime)
+}
+
+// A command is started by one program, and joined by another.
+func ExampleBox_AttachExecution() {
+	ctx := context.Background()
+	rt, err := boxlite.Open(boxlite.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer rt.Close()
+	box, err := rt.Get(ctx, "dev")
+	if err != nil {
+		log.Fatal(err)
+	}
+	running, err := box.Executions(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, e := range running {
+		fmt.Println(e.ID, e.Args, e.CPUTime)
+		c := box.AttachExecution(e.ID)
+		c.Stdout, c.StdoutOffset = os.Stdout, e.StdoutBytes-1000 // the end of it, and what follows
+		if err := c.Run(ctx); err != nil {
+			log.Print(err)
+		}
+	}
+}
+
 func ExampleCommand_Signal() {
 	ctx := context.Background()
 	rt, err := boxlite.Open(boxlite.Options{})
