@@ -55,7 +55,12 @@ type app struct {
 type signalError syscall.Signal
 
 // Error says what has come.
-func (e signalError) Error() string { return syscall.Signal(e).String() }
+func (e signalError) Error() string {
+	if e == errInterrupted {
+		return "interrupted"
+	}
+	return "ended by " + syscall.Signal(e).String()
+}
 
 // Is reports whether target is [errInterrupted]: one signal is as good as another.
 func (e signalError) Is(target error) bool {
