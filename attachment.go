@@ -14,7 +14,6 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
-	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
 const (
@@ -26,8 +25,6 @@ const (
 	// killTimeout is how long a killed command may take to end, before the
 	// connection to it is cut.
 	killTimeout = 10 * time.Second
-	// endTimeout is how long the end of a box may take whose connection broke.
-	endTimeout = 3 * time.Second
 )
 
 // attachment is the client's end of a command that runs: it copies the streams
@@ -326,18 +323,5 @@ func (a *attachment) lost(err error) error {
 	if !closed && !errors.Is(err, ErrRPCTransport) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
-	defer cancel()
-	if a.run.awaitEnd(ctx) != nil {
-		// The box lives: it is the connection.
-		return &Error{Kind: protocol.KindOf(err), Err: err, Hint: "if it happens again, stop the box and start it again"}
-	}
-	record, e := shim.ReadExit(a.box.rt.boxes.Dir(a.box.config.ID))
-	switch {
-	case e != nil:
-		return &Error{Kind: ErrStopped, Err: errors.New("the box ended while the command ran")}
-	case record.GetError() != nil:
-		return protocol.FromDetail(record.GetError())
-	}
-	return &Error{Kind: ErrStopped, Err: fmt.Errorf("the box was %s while the command ran", record.GetReason())}
+	return a.box.explainLoss(a.run, err, " while the command ran")
 }

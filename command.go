@@ -124,7 +124,14 @@ func (c *Command) Next() *Command {
 	return next
 }
 
-var errNotStarted = errors.New("it has not been started")
+// attached returns the attachment of a command that has been started.
+func (c *Command) attached(op string) (*attachment, error) {
+	a := c.started()
+	if a == nil {
+		return nil, &Error{Kind: ErrInvalidState, Op: op, Err: errors.New("it has not been started")}
+	}
+	return a, nil
+}
 
 // ID identifies the command among those of its box. It is empty before Start.
 func (c *Command) ID() string {
@@ -231,9 +238,9 @@ func (c *Command) failed(err error) error {
 // returns an [*ExitError] if the command ended with another code than 0, or because
 // it ran for too long, and [ErrDetached] after [Command.Detach].
 func (c *Command) Wait() error {
-	a := c.started()
-	if a == nil {
-		return &Error{Kind: ErrInvalidState, Op: "wait for a command", Err: errNotStarted}
+	a, err := c.attached("wait for a command")
+	if err != nil {
+		return err
 	}
 	a.awaitDone()
 	c.pipes.closeOurs()
@@ -296,9 +303,9 @@ func (c *Command) Signal(sig os.Signal) error {
 	if err != nil {
 		return invalid("signal a command", "", err)
 	}
-	a := c.started()
-	if a == nil {
-		return &Error{Kind: ErrInvalidState, Op: "signal a command", Err: errNotStarted}
+	a, err := c.attached("signal a command")
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()
@@ -307,9 +314,9 @@ func (c *Command) Signal(sig os.Signal) error {
 
 // Resize changes the size of the command's terminal.
 func (c *Command) Resize(rows, cols int) error {
-	a := c.started()
-	if a == nil {
-		return &Error{Kind: ErrInvalidState, Op: "resize a terminal", Err: errNotStarted}
+	a, err := c.attached("resize a terminal")
+	if err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killTimeout)
 	defer cancel()

@@ -123,9 +123,9 @@ func (c *Command) Skipped() (stdout, stderr int64) {
 // this program and of the context of Start. Wait returns [ErrDetached], unless the
 // command has just ended. [Box.AttachExecution] joins it again.
 func (c *Command) Detach() error {
-	a := c.started()
-	if a == nil {
-		return &Error{Kind: ErrInvalidState, Op: "detach from a command", Err: errNotStarted}
+	a, err := c.attached("detach from a command")
+	if err != nil {
+		return err
 	}
 	a.detach()
 	return nil

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"time"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
-	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
 const (
@@ -56,19 +54,7 @@ func (c *filesClient) failed(ctx context.Context, err error) error {
 	if err := c.box.rt.check(); err != nil {
 		return err
 	}
-	wait, cancel := context.WithTimeout(context.Background(), endTimeout)
-	defer cancel()
-	if c.run.awaitEnd(wait) != nil {
-		return &Error{Kind: protocol.KindOf(err), Err: err, Hint: "if it happens again, stop the box and start it again"}
-	}
-	record, e := shim.ReadExit(c.box.rt.boxes.Dir(c.box.config.ID))
-	switch {
-	case e != nil:
-		return &Error{Kind: ErrStopped, Err: errors.New("the box has ended")}
-	case record.GetError() != nil:
-		return protocol.FromDetail(record.GetError())
-	}
-	return &Error{Kind: ErrStopped, Err: fmt.Errorf("the box was %s", record.GetReason())}
+	return c.box.explainLoss(c.run, err, "")
 }
 
 // stat describes a file, and returns its path without links if they are followed.

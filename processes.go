@@ -50,11 +50,8 @@ func (b *Box) Processes(ctx context.Context) ([]Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case record.State.Status == StatusPaused:
-		return nil, cannot("list the processes of", record, hintPaused(record))
-	case record.State.Status != StatusRunning:
-		return nil, cannot("list the processes of", record, "start it first")
+	if err := mustRun(record, "list the processes of"); err != nil {
+		return nil, err
 	}
 	r, err := b.rt.connect(ctx, b.config.ID)
 	if err != nil {

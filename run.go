@@ -3,12 +3,14 @@ package boxlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/box"
+	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
@@ -82,6 +84,30 @@ func (r *run) awaitEnd(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// endTimeout is how long the end of a box may take whose connection broke.
+const endTimeout = 3 * time.Second
+
+// explainLoss explains why a connection to a run broke: most often the box has ended,
+// and its record says how. doing is what that came in the midst of.
+func (b *Box) explainLoss(r *run, err error, doing string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), endTimeout)
+	defer cancel()
+	if r.awaitEnd(ctx) != nil {
+		// The box lives: it is the connection.
+		return &Error{Kind: protocol.KindOf(err), Err: err, Hint: "if it happens again, stop the box and start it again"}
+	}
+	record, e := shim.ReadExit(b.rt.boxes.Dir(b.config.ID))
+	switch {
+	case e != nil && doing == "":
+		return &Error{Kind: ErrStopped, Err: errors.New("the box has ended")}
+	case e != nil:
+		return &Error{Kind: ErrStopped, Err: errors.New("the box ended" + doing)}
+	case record.GetError() != nil:
+		return protocol.FromDetail(record.GetError())
+	}
+	return &Error{Kind: ErrStopped, Err: fmt.Errorf("the box was %s%s", record.GetReason(), doing)}
 }
 
 // track makes a run that this Runtime started known to it, and follows it to its

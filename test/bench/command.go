@@ -22,18 +22,11 @@ const spawns = 40
 // command's fork and exec in the guest, and one round trip to the agent. On the
 // same box it looks at the shim's memory.
 func (b *bench) command(ctx context.Context) error {
-	rt, err := boxlite.Open(boxlite.Options{Home: b.home, ShimPath: b.binary})
+	box, stop, err := b.box(ctx)
 	if err != nil {
 		return err
 	}
-	defer rt.Close()
-	box, err := rt.Create(ctx, boxlite.BoxSpec{AutoRemove: true})
-	if err != nil {
-		return err
-	}
-	if err := box.Start(ctx); err != nil {
-		return err
-	}
+	defer stop()
 	info, err := box.Info(ctx)
 	if err != nil {
 		return err

@@ -24,15 +24,11 @@ const (
 // files compares copies into and out of a box with tar, which runs on both sides
 // and is joined by a command's standard streams.
 func (b *bench) files(ctx context.Context) error {
-	rt, err := boxlite.Open(boxlite.Options{Home: b.home, ShimPath: b.binary})
+	box, stop, err := b.box(ctx)
 	if err != nil {
 		return err
 	}
-	defer rt.Close()
-	box, err := rt.Create(ctx, boxlite.BoxSpec{AutoRemove: true})
-	if err != nil {
-		return err
-	}
+	defer stop()
 	tree := filepath.Join(b.scratch, "tree")
 	if err := makeFiles(tree); err != nil {
 		return err

@@ -16,6 +16,8 @@ import (
 	"os/signal"
 	"slices"
 	"time"
+
+	"github.com/boxlite-go/boxlite"
 )
 
 // bench is one run of the benchmarks.
@@ -84,6 +86,23 @@ func (b *bench) run(ctx context.Context, only string) error {
 		}
 	}
 	return nil
+}
+
+// box starts a box that is gone when stop is called, if not before.
+func (b *bench) box(ctx context.Context) (box *boxlite.Box, stop func(), err error) {
+	rt, err := boxlite.Open(boxlite.Options{Home: b.home, ShimPath: b.binary})
+	if err != nil {
+		return nil, nil, err
+	}
+	stop = func() { _ = rt.Close() } // which stops the box
+	if box, err = rt.Create(ctx, boxlite.BoxSpec{AutoRemove: true}); err == nil {
+		err = box.Start(ctx)
+	}
+	if err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return box, stop, nil
 }
 
 // row prints one line of the table.

@@ -21,18 +21,11 @@ const (
 // many runs hundreds of commands at once on a box, each with output and an exit
 // code of its own, and looks at what thousands of them leave in the shim's memory.
 func (b *bench) many(ctx context.Context) error {
-	rt, err := boxlite.Open(boxlite.Options{Home: b.home, ShimPath: b.binary})
+	box, stop, err := b.box(ctx)
 	if err != nil {
 		return err
 	}
-	defer rt.Close()
-	box, err := rt.Create(ctx, boxlite.BoxSpec{AutoRemove: true})
-	if err != nil {
-		return err
-	}
-	if err := box.Start(ctx); err != nil {
-		return err
-	}
+	defer stop()
 	info, err := box.Info(ctx)
 	if err != nil {
 		return err

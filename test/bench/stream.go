@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/boxlite-go/boxlite"
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
@@ -62,23 +61,16 @@ func main() {
 // stream compares what a command writes to its standard output with the same
 // amount sent through the bare virtio-serial port of a machine like the box's.
 func (b *bench) stream(ctx context.Context) error {
-	rt, err := boxlite.Open(boxlite.Options{Home: b.home, ShimPath: b.binary})
-	if err != nil {
-		return err
-	}
-	defer rt.Close()
-	box, err := rt.Create(ctx, boxlite.BoxSpec{AutoRemove: true})
-	if err != nil {
-		return err
-	}
-	if err := box.Start(ctx); err != nil {
-		return err
-	}
-	port, stop, err := b.floodMachine(ctx)
+	box, stop, err := b.box(ctx)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	port, stopFlood, err := b.floodMachine(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopFlood()
 	command := func() (time.Duration, error) {
 		return timed(func() error {
 			c := box.Command("dd", "if=/dev/zero", "bs=1M", "count="+strconv.Itoa(streamed>>20))
