@@ -203,6 +203,10 @@ func (rt *Runtime) Create(ctx context.Context, spec BoxSpec) (*Box, error) {
 			config.Image = img.Reference // to other Runtimes the name may mean an image of other people
 		}
 	}
+	config.ID = box.NewID()
+	if config.Secrets, err = rt.sealSecrets(config.ID, spec.Secrets); err != nil {
+		return nil, err
+	}
 	record, err := rt.boxes.Create(ctx, config)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 const (
 	fileDisk    = "disk.img"
 	fileConsole = "logs/console.log"
+	dirLogs     = "logs"
 )
 
 // abortTimeout bounds the end of a box that failed to start.
@@ -200,7 +201,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (_ *run, e
 			return nil, err
 		}
 	}
-	spec := rt.shimSpec(l, p)
+	spec := rt.shimSpec(l, p, state)
 	spec.Container = container
 	spec.WaitForAttach = o.begin != nil
 

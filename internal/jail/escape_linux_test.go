@@ -25,6 +25,7 @@ const envHostile = "BOXLITE_TEST_HOSTILE"
 // that aren't listed meet two layers or more. docs/security.md has the same list.
 var onlyLayer = map[string]Layer{
 	"make a socket":                 Seccomp,
+	"make a netlink socket":         Seccomp,
 	"listen on a TCP port":          Seccomp, // in a network of its own
 	"call a forbidden system call":  Seccomp,
 	"make an io_uring":              Seccomp,
@@ -51,6 +52,7 @@ var onlyLayerShim = map[string]Layer{
 	"make a file in the root":              Landlock,
 	"remove the user's file":               Landlock,
 	"make a socket":                        Seccomp,
+	"make a netlink socket":                Seccomp,
 	"listen on a TCP port":                 Seccomp,
 	"send to a UDP port of the host":       Seccomp,
 	"connect to a Unix socket of the host": Seccomp,
@@ -120,6 +122,37 @@ func TestEscapeFromShim(t *testing.T) {
 				task.Only = []string{"fill memory without end"}
 				got = append(got, runHostile(t, hostile, Plan{}, task)...)
 			}
+			judge(t, got, without.missing, onlyLayerShim)
+		})
+	}
+}
+
+// reachable is what a shim can do that serves a network, and no other.
+var reachable = []string{
+	"connect to a TCP port of the host", "send to a UDP port of the host", "listen on a TCP port",
+}
+
+// TestEscapeFromShimWithNetwork is the same for a shim that serves its box's network:
+// it reaches what the host reaches over IP, and nothing else more.
+func TestEscapeFromShimWithNetwork(t *testing.T) {
+	hostile := buildHostile(t)
+	for _, without := range without(t) {
+		if slices.ContainsFunc(without.missing, func(l Layer) bool { return l == Namespaces || l == Cgroup }) && without.name != "whole" {
+			continue // it has none
+		}
+		t.Run(without.name, func(t *testing.T) {
+			target := newTarget(t)
+			task := target.task(RoleShimNetwork, without.plan)
+			task.Shim, task.Reach = &without.plan, Reach{Network: true}
+			task.Limits.FileBytes = shimFile
+			task.Limits.MemoryBytes = networkMemory
+			got := runHostile(t, hostile, Plan{}, task)
+			for _, name := range reachable {
+				if !slices.Contains(got, name) {
+					t.Errorf("%s: it can't, and needs to", name)
+				}
+			}
+			got = slices.DeleteFunc(got, func(name string) bool { return slices.Contains(reachable, name) })
 			judge(t, got, without.missing, onlyLayerShim)
 		})
 	}
@@ -252,6 +285,7 @@ func echo(conn net.PacketConn) {
 // task is what the hostile program reads.
 type task struct {
 	Shim                                  *Plan
+	Reach                                 Reach
 	Dir                                   string
 	Only                                  []string
 	UserFile, OtherDisk, OtherImage, Home string

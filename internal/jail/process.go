@@ -12,9 +12,27 @@ type Role string
 const (
 	// RoleQEMU is that of QEMU as a VMM.
 	RoleQEMU Role = "qemu"
-	// RoleShim is that of the shim once it has sealed itself.
-	RoleShim Role = "shim"
+	// RoleShim is that of the shim once it has sealed itself, RoleShimNetwork that of
+	// one that serves its box's network.
+	RoleShim        Role = "shim"
+	RoleShimNetwork Role = "shim with a network"
 )
+
+// Reach is what a shim can reach when it has sealed itself, beside its box's folder.
+type Reach struct {
+	// Network lets it connect to IP addresses, and listen on ports.
+	Network bool
+	// Read are files and folders that it may read at any time. What isn't there is
+	// left out.
+	Read []string
+}
+
+func (r Reach) role() Role {
+	if r.Network {
+		return RoleShimNetwork
+	}
+	return RoleShim
+}
 
 // Process says what to run in a jail.
 type Process struct {
