@@ -70,7 +70,7 @@ type Network struct {
 	CACerts []string `json:"caCerts"`
 	// Proxy is the URL of an HTTP or SOCKS proxy through which TCP leaves. Empty means
 	// as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say in the environment of the program
-	// that starts the box; "none" means no proxy.
+	// that starts the box, where a password may be given, too; "none" means no proxy.
 	Proxy string `json:"proxy"`
 
 	// Join are names of shared networks. Boxes that have joined one reach each other by
@@ -272,9 +272,12 @@ func checkProxy(op, proxy string) error {
 	}
 	u, err := url.Parse(proxy)
 	if err == nil && u.Host != "" && slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		if _, secret := u.User.Password(); secret {
+			return invalid(op, "set HTTPS_PROXY and HTTP_PROXY instead: they are read at each start, and not kept",
+				errors.New("a password in the proxy's URL would be kept in clear"))
+		}
 		return nil
 	}
-	// The URL is not repeated: it may hold a password.
 	return invalid(op, "write it as http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT, or none", errors.New("the proxy is not a URL"))
 }
 
@@ -310,7 +313,6 @@ func (i *BoxInfo) setNetwork(c *box.Config) {
 	if n.AllowHost == nil {
 		n.AllowHost = []int{}
 	}
-	n.Proxy = withoutPassword(n.Proxy)
 	i.Network, i.Ports, i.Secrets = n, []Port{}, []SecretInfo{}
 	for _, p := range c.Ports {
 		i.Ports = append(i.Ports, portFrom(p))
@@ -318,13 +320,4 @@ func (i *BoxInfo) setNetwork(c *box.Config) {
 	for _, s := range c.Secrets {
 		i.Secrets = append(i.Secrets, SecretInfo{Name: s.Name, Hosts: s.Hosts, Placeholder: placeholderOf(s), From: s.From})
 	}
-}
-
-// withoutPassword hides the password in a proxy's URL.
-func withoutPassword(proxy string) string {
-	u, err := url.Parse(proxy)
-	if err != nil {
-		return ""
-	}
-	return u.Redacted()
 }

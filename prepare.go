@@ -153,7 +153,7 @@ func (rt *Runtime) shimSpec(l *box.Locked, p parts, state box.State) shim.Spec {
 	}
 	mac := ""
 	if p.network != nil {
-		mac = protocol.GuestMAC
+		mac = protocol.GuestMAC.String()
 	}
 	return shim.Spec{
 		BoxID: l.Config.Label(), Name: l.Config.Name, Run: state.Runs, Dir: dir, Machine: p.machine, Jail: p.jail, Network: p.network, Health: p.health, Detached: l.Config.Detach || rt.options.Detach,

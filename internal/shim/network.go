@@ -52,12 +52,45 @@ func (p *process) denied(d network.Denial) {
 	}
 }
 
+// trusted are the certificate authorities that the container is to trust.
+func (p *process) trusted() []string {
+	if p.network == nil {
+		return nil
+	}
+	return p.network.Trusted()
+}
+
 // guestNetwork is what the guest must know of its network; nil if it has none.
 func (p *process) guestNetwork() *boxlitev1.NetworkConfig {
 	if p.network == nil {
 		return nil
 	}
-	return p.network.Guest()
+	return &boxlitev1.NetworkConfig{
+		Address4:   netip.PrefixFrom(protocol.GuestAddr4, protocol.Subnet4.Bits()).String(),
+		Gateway4:   protocol.GatewayAddr4.String(),
+		Address6:   netip.PrefixFrom(protocol.GuestAddr6, protocol.Subnet6.Bits()).String(),
+		Gateway6:   protocol.GatewayAddr6.String(),
+		Ipv6:       p.network.IPv6(),
+		Mtu:        protocol.NetworkMTU,
+		GatewayMac: protocol.GatewayMAC,
+		Mac:        protocol.GuestMAC,
+	}
+}
+
+// guestFiles is what the container's /etc/resolv.conf and /etc/hosts say; nil without
+// a network.
+func (p *process) guestFiles() *boxlitev1.NetworkFiles {
+	if p.network == nil {
+		return nil
+	}
+	return &boxlitev1.NetworkFiles{
+		Dns:       []string{protocol.GatewayAddr4.String()},
+		Search:    p.network.Search(),
+		Addresses: []string{protocol.GuestAddr4.String(), protocol.GuestAddr6.String()},
+		Hosts: []*boxlitev1.HostEntry{
+			{Address: protocol.HostAliasAddr4.String(), Names: []string{protocol.HostAlias}},
+		},
+	}
 }
 
 // withNetwork returns the network of a box that runs.

@@ -253,6 +253,7 @@ func (p *process) initGuest(ctx context.Context) error {
 
 func (p *process) initContainer(ctx context.Context) error {
 	client := boxlitev1.NewContainerClient(p.guest)
+	p.spec.Container.Network, p.spec.Container.CaCertificates = p.guestFiles(), p.trusted()
 	if _, err := client.Init(ctx, p.spec.Container); err != nil {
 		return protocol.FromStatus(err)
 	}
