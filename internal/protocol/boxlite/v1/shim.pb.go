@@ -972,7 +972,9 @@ type NetworkResponse struct {
 	Denied     uint64 `protobuf:"varint,10,opt,name=denied,proto3" json:"denied,omitempty"`
 	DnsQueries uint64 `protobuf:"varint,11,opt,name=dns_queries,json=dnsQueries,proto3" json:"dns_queries,omitempty"`
 	// By destination, most bytes first; the rest is in the one without a name.
-	Destinations  []*Destination `protobuf:"bytes,12,rep,name=destinations,proto3" json:"destinations,omitempty"`
+	Destinations []*Destination `protobuf:"bytes,12,rep,name=destinations,proto3" json:"destinations,omitempty"`
+	// Without a network, all else is unset.
+	Enabled       bool `protobuf:"varint,13,opt,name=enabled,proto3" json:"enabled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1089,6 +1091,13 @@ func (x *NetworkResponse) GetDestinations() []*Destination {
 		return x.Destinations
 	}
 	return nil
+}
+
+func (x *NetworkResponse) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
 }
 
 type Destination struct {
@@ -1313,7 +1322,7 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\x10UnpublishRequest\x12$\n" +
 	"\x04port\x18\x01 \x01(\v2\x10.boxlite.v1.PortR\x04port\"\x13\n" +
 	"\x11UnpublishResponse\"\x10\n" +
-	"\x0eNetworkRequest\"\xe2\x03\n" +
+	"\x0eNetworkRequest\"\xfc\x03\n" +
 	"\x0fNetworkResponse\x12&\n" +
 	"\x05ports\x18\x01 \x03(\v2\x10.boxlite.v1.PortR\x05ports\x12\x1d\n" +
 	"\n" +
@@ -1330,7 +1339,8 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	" \x01(\x04R\x06denied\x12\x1f\n" +
 	"\vdns_queries\x18\v \x01(\x04R\n" +
 	"dnsQueries\x12;\n" +
-	"\fdestinations\x18\f \x03(\v2\x17.boxlite.v1.DestinationR\fdestinations\"\xfc\x01\n" +
+	"\fdestinations\x18\f \x03(\v2\x17.boxlite.v1.DestinationR\fdestinations\x12\x18\n" +
+	"\aenabled\x18\r \x01(\bR\aenabled\"\xfc\x01\n" +
 	"\vDestination\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1a\n" +
