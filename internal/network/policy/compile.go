@@ -59,6 +59,11 @@ func (p *Policy) Config() Config { return clone(p.config) }
 // Restricts reports whether there is an allow list: what is not on it is refused.
 func (p *Policy) Restricts() bool { return len(p.allow) > 0 }
 
+// DeniesNames reports whether flows must show their names, as some are denied.
+func (p *Policy) DeniesNames() bool {
+	return p.deny.find(func(r *rule) bool { return r.name != "" }) != nil
+}
+
 func clone(c Config) Config {
 	return Config{Allow: slices.Clone(c.Allow), Deny: slices.Clone(c.Deny), AllowHost: slices.Clone(c.AllowHost)}
 }
