@@ -4,7 +4,6 @@ import (
 	"net/netip"
 
 	"github.com/boxlite-go/boxlite/internal/network/policy"
-	"github.com/boxlite-go/boxlite/internal/network/proxy"
 	"github.com/boxlite-go/boxlite/internal/network/tally"
 )
 
@@ -19,9 +18,8 @@ type Config struct {
 	// InspectTLS looks into all TLS on port 443, with the box's own authority.
 	InspectTLS bool `json:"inspectTLS,omitempty"`
 	// CACerts are certificates, PEM, that servers may also be verified with.
-	CACerts string         `json:"caCerts,omitempty"`
-	Secrets []proxy.Secret `json:"secrets,omitempty"`
-	Ports   []Port         `json:"ports,omitempty"`
+	CACerts string `json:"caCerts,omitempty"`
+	Ports   []Port `json:"ports,omitempty"`
 	// UpBytesPerSecond and DownBytesPerSecond limit what the guest sends and gets; 0 is
 	// no limit. Headers count.
 	UpBytesPerSecond   int64 `json:"upBytesPerSecond,omitempty"`

@@ -12,6 +12,7 @@ import (
 // flow is one that the guest has begun, from the decision to its end.
 type flow struct {
 	question policy.Question // of kind Flow
+	own      bool            // it is to the gateway itself, and no policy is asked
 	traffic  *tally.Traffic
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -105,13 +106,12 @@ func (s *flows) snapshot() []*flow {
 	return all
 }
 
-// close resets all flows, and waits for their goroutines.
-func (s *flows) close() {
+// reset resets all flows, for good.
+func (s *flows) reset() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
 	for _, f := range s.snapshot() {
 		f.reset()
 	}
-	s.wg.Wait()
 }

@@ -8,13 +8,10 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/network/policy"
-	"github.com/boxlite-go/boxlite/internal/network/proxy"
 	"github.com/boxlite-go/boxlite/internal/network/sniff"
 )
 
 const (
-	// maxFirst bounds what is read of a flow to find out what it is.
-	maxFirst = 16 << 10
 	// strictWait is how long a flow that must be looked into may say nothing, and
 	// lenientWait how long one that passes anyway may: servers that speak first are
 	// seldom on such ports.
@@ -25,7 +22,7 @@ const (
 // looksFirst reports whether what the guest says decides to whom it is connected.
 func (n *Network) looksFirst(f *flow, verdict policy.Verdict) bool {
 	port := f.question.Addr.Port()
-	if n.proxy.InterceptsPort(port) || n.cfg.InspectTLS && port == httpsPort {
+	if n.interceptsPort(port) {
 		return true
 	}
 	return verdict == policy.Inspect && (port == httpPort || port == httpsPort)
@@ -53,10 +50,8 @@ func (n *Network) lookFirst(f *flow, a *attempt, strict bool) {
 		n.connectTLS(f, conn, first.hello, strict)
 		return
 	case sniff.HTTP:
-		if strict || n.proxy.InterceptsHTTP(f.question.Addr.Port()) {
-			n.proxy.ServeHTTP(f.ctx, conn, n.proxyFlow(f, ""))
-			return
-		}
+		n.connectHTTP(f, conn, strict)
+		return
 	}
 	if strict && !n.allowSeen(f, "", "tls") {
 		f.reset()
@@ -67,7 +62,7 @@ func (n *Network) lookFirst(f *flow, a *attempt, strict bool) {
 
 // connectTLS connects a flow that began with a ClientHello.
 func (n *Network) connectTLS(f *flow, conn *replay, hello sniff.Hello, strict bool) {
-	intercept := hello.SNI != "" && (n.cfg.InspectTLS || n.proxy.Intercepts(hello.SNI, f.question.Addr.Port()))
+	intercept := n.intercepts(hello.SNI, f.question.Addr.Port())
 	name := hello.SNI
 	if hello.ECH && !intercept {
 		name = "" // what is asked for is encrypted
@@ -77,10 +72,32 @@ func (n *Network) connectTLS(f *flow, conn *replay, hello sniff.Hello, strict bo
 		return
 	}
 	if intercept {
-		n.proxy.ServeTLS(f.ctx, conn, n.proxyFlow(f, hello.SNI))
+		n.inspector.ServeTLS(f.ctx, conn, n.inspected(f, hello.SNI))
 		return
 	}
 	n.connect(f, conn)
+}
+
+// connectHTTP connects a flow that began with a request of HTTP/1.
+func (n *Network) connectHTTP(f *flow, conn *replay, strict bool) {
+	if n.inspector != nil && (strict || n.inspector.InterceptsHTTP(f.question.Addr.Port())) {
+		n.inspector.ServeHTTP(f.ctx, conn, n.inspected(f, ""))
+		return
+	}
+	if strict && !n.allowHost(f, conn.ahead) {
+		f.reset()
+		return
+	}
+	n.connect(f, conn)
+}
+
+// allowHost asks the policy about the host of the request that b begins with.
+func (n *Network) allowHost(f *flow, b []byte) bool {
+	host, complete, err := sniff.Host(b)
+	if !complete || err != nil {
+		host = "" // servers may understand it in different ways
+	}
+	return n.allowSeen(f, host, "http")
 }
 
 // connect connects a flow that was accepted already.
@@ -119,8 +136,7 @@ func (n *Network) lookMeanwhile(f *flow, a *attempt) {
 		}
 		allowed = n.allowSeen(f, name, "tls")
 	case first.kind == sniff.HTTP, first.kind == sniff.HTTP2:
-		host := firstHost(conn.ahead)
-		allowed = n.allowSeen(f, host, "http")
+		allowed = n.allowHost(f, conn.ahead)
 	}
 	if !allowed {
 		f.reset()
@@ -145,19 +161,19 @@ func (n *Network) allowSeen(f *flow, name, kind string) bool {
 	return true
 }
 
-// proxyFlow describes a flow to the proxy.
-func (n *Network) proxyFlow(f *flow, name string) proxy.Flow {
+// inspected describes a flow to the inspector.
+func (n *Network) inspected(f *flow, name string) inspected {
 	addr, _ := f.target()
 	question := f.question
 	question.Kind = policy.Seen
-	return proxy.Flow{
+	return inspected{
 		Addr: addr, Name: name,
 		Check: func(host string) policy.Decision {
 			q := question
 			q.Name = host
 			p := n.policy.Load()
 			// Where nothing had to be looked into, hosts of requests don't either.
-			if flow := f.decide(p); flow.Verdict == policy.Allow && !f.named() {
+			if flow := p.Decide(f.question); flow.Verdict == policy.Allow {
 				return flow
 			}
 			return p.Decide(q)
@@ -194,7 +210,7 @@ func (n *Network) look(f *flow, conn *replay, limit time.Duration) first {
 				return first
 			}
 		}
-		if len(conn.ahead) >= maxFirst {
+		if len(conn.ahead) >= sniff.Max {
 			return first{err: errors.New("it says too much before it says what it is")}
 		}
 		if err := conn.more(); err != nil {
@@ -215,7 +231,8 @@ func classify(b []byte) (f first, done bool) {
 		f.hello, complete, f.err = sniff.ClientHello(b)
 		return f, complete || f.err != nil
 	case kind == sniff.HTTP:
-		return f, headEnds(b)
+		_, complete, err := sniff.Host(b)
+		return f, complete || err != nil
 	}
 	return f, true
 }

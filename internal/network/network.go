@@ -22,7 +22,6 @@ import (
 	"github.com/boxlite-go/boxlite/internal/network/local"
 	"github.com/boxlite-go/boxlite/internal/network/netstack"
 	"github.com/boxlite-go/boxlite/internal/network/policy"
-	"github.com/boxlite-go/boxlite/internal/network/proxy"
 	"github.com/boxlite-go/boxlite/internal/network/tally"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
@@ -39,15 +38,15 @@ type Network struct {
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
 
-	policy   atomic.Pointer[policy.Policy]
-	dns      *dns.Server
-	proxy    *proxy.Proxy
-	dialer   *egress.Dialer
-	lease    local.Lease
-	denials  *tally.Denials
-	counters tally.Counters
-	capture  *capture.Writer
-	up, down *rate.Limiter // nil is no limit
+	policy    atomic.Pointer[policy.Policy]
+	dns       *dns.Server
+	inspector inspector // nil if nothing is looked into request by request
+	dialer    *egress.Dialer
+	lease     local.Lease
+	denials   *tally.Denials
+	counters  tally.Counters
+	capture   *capture.Writer
+	up, down  *rate.Limiter // nil is no limit
 
 	nic   *netstack.NIC
 	stack *stack.Stack
@@ -112,8 +111,7 @@ func (n *Network) openServices() error {
 		return err
 	}
 	n.lease.Hostname = n.cfg.Hostname
-	n.proxy, err = proxy.New(proxy.Options{Secrets: n.cfg.Secrets, Roots: roots, Log: n.log, Dial: n.dialFor})
-	if err != nil {
+	if err := n.openInspector(roots); err != nil {
 		return err
 	}
 	if n.cfg.Capture != "" {
@@ -139,11 +137,6 @@ func (n *Network) openStack() error {
 	return nil
 }
 
-// dialFor connects a request that the proxy passes on.
-func (n *Network) dialFor(ctx context.Context, f proxy.Flow, name string) (net.Conn, error) {
-	return n.dialer.TCP(ctx, f.Addr, name)
-}
-
 // Serve begins to serve the guest, and returns. The network owns the endpoint from now
 // on. It is called once.
 func (n *Network) Serve(endpoint link.Endpoint) {
@@ -158,8 +151,13 @@ func (n *Network) Serve(endpoint link.Endpoint) {
 	n.tasks.Go(func() { n.transmit(endpoint) })
 }
 
-// CA returns the certificate of the box's own authority, PEM.
-func (n *Network) CA() []byte { return n.proxy.CA() }
+// CA returns the certificate of the box's own authority, PEM, or nil if there is none.
+func (n *Network) CA() []byte {
+	if n.inspector == nil {
+		return nil
+	}
+	return n.inspector.CA()
+}
 
 // SetPolicy replaces the policy. Flows that it does not allow are reset.
 func (n *Network) SetPolicy(cfg policy.Config) error {
@@ -170,6 +168,9 @@ func (n *Network) SetPolicy(cfg policy.Config) error {
 	n.policy.Store(compiled)
 	n.dns.Forget()
 	for _, f := range n.flows.snapshot() {
+		if f.own {
+			continue
+		}
 		if decision := f.decide(compiled); decision.Verdict == policy.Deny {
 			n.refuse("flow", f.question, decision.Rule)
 			f.reset()
@@ -177,9 +178,6 @@ func (n *Network) SetPolicy(cfg policy.Config) error {
 	}
 	return nil
 }
-
-// SetSecrets replaces the secrets, for requests from now on.
-func (n *Network) SetSecrets(secrets []proxy.Secret) { n.proxy.SetSecrets(secrets) }
 
 // Stats returns what happened so far.
 func (n *Network) Stats() Stats {
@@ -213,13 +211,17 @@ func (n *Network) Close() error {
 		endpoint.Close()
 	}
 	n.pings.close()
-	n.flows.close()
+	n.flows.reset()
 	if n.nic != nil {
 		n.nic.Shutdown()
 	}
+	if n.stack != nil {
+		n.stack.Close() // handshakes that still wait fail
+	}
+	n.flows.wg.Wait()
 	n.tasks.Wait()
 	if n.stack != nil {
-		n.stack.Destroy()
+		n.stack.Wait()
 	}
 	n.denials.Close()
 	return n.capture.Close()

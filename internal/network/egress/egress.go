@@ -59,3 +59,14 @@ func IsHost(addr netip.Addr) bool {
 	local, ok := conn.LocalAddr().(*net.UDPAddr)
 	return ok && local.AddrPort().Addr().Unmap() == addr.Unmap()
 }
+
+// HasIPv6 reports whether the host has a way to the IPv6 internet. No packet is sent.
+func HasIPv6() bool {
+	anywhere := netip.MustParseAddrPort("[2001:4860:4860::8888]:53")
+	conn, err := net.DialUDP("udp6", nil, net.UDPAddrFromAddrPort(anywhere))
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
