@@ -44,14 +44,26 @@ func (f *flow) saw(name string) {
 
 // reset ends the flow, for both sides.
 func (f *flow) reset() {
+	for _, conn := range f.release() {
+		reset(conn)
+	}
+}
+
+// close ends the flow. What was written still arrives.
+func (f *flow) close() {
+	for _, conn := range f.release() {
+		conn.Close()
+	}
+}
+
+// release returns what the flow held, and has it hold nothing any more.
+func (f *flow) release() []net.Conn {
 	f.mu.Lock()
 	conns := f.conns
 	f.conns, f.ended = nil, true
 	f.mu.Unlock()
 	f.cancel()
-	for _, conn := range conns {
-		reset(conn)
-	}
+	return conns
 }
 
 // decide asks about the flow again.

@@ -144,6 +144,7 @@ func (n *Network) serveClient(ctx context.Context, p *published, client net.Conn
 	if err != nil {
 		n.counters.Failed.Add(1)
 		n.log.Debug("guest not reached", "port", p.port.GuestPort, "err", err)
+		f.reset()
 		return
 	}
 	f.hold(guest)

@@ -88,8 +88,9 @@ func (n *Network) begin(p policy.Protocol, to netip.AddrPort) (*flow, policy.Dec
 	return f, decision
 }
 
+// end forgets a flow. One that was not reset has come to its own end.
 func (n *Network) end(f *flow) {
-	f.reset()
+	f.close()
 	n.counters.Connections.Add(-1)
 	n.flows.remove(f)
 }
