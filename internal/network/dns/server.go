@@ -216,6 +216,12 @@ func (s *Server) filter(p *policy.Policy, q *query, name string, found result) r
 	kept := found
 	kept.answers = nil
 	for _, r := range found.answers {
+		if alias, ok := r.Body.(*dnsmessage.CNAMEResource); ok {
+			if rule, denied := p.Denies(alias.CNAME.String()); denied {
+				s.options.Denied(name, typeName(q.question.Type), rule)
+				return result{rcode: dnsmessage.RCodeNameError}
+			}
+		}
 		if addr, ok := bodyAddress(r.Body); ok {
 			d := p.Decide(policy.Question{Kind: policy.Answer, Name: name, Addr: netip.AddrPortFrom(addr, 0)})
 			if d.Verdict != policy.Allow {

@@ -183,7 +183,7 @@ func (p *Policy) resolve(spelling string) Decision {
 	if isOurs(name) {
 		return Decision{Rule: ownName}
 	}
-	if r := p.deny.find(func(r *rule) bool { return r.isForAll() && r.hasName(name) }); r != nil {
+	if r := p.deniesName(name); r != nil {
 		return Decision{Rule: r.text}
 	}
 	if !p.Restricts() {
@@ -193,6 +193,10 @@ func (p *Policy) resolve(spelling string) Decision {
 		return Decision{Verdict: Allow, Rule: r.text}
 	}
 	return Decision{Rule: notListed}
+}
+
+func (p *Policy) deniesName(name string) *rule {
+	return p.deny.find(func(r *rule) bool { return r.isForAll() && r.hasName(name) })
 }
 
 // answer decides whether the guest may be told an address for a name that it may look up.
