@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,6 +65,7 @@ func TestAnswers(t *testing.T) {
 		{"peers", listed, "db.", "A", "192.168.127.7", "", false},
 		{"single labels", open, "printer.", "A", "NXDOMAIN", "", false},
 		{"multicast DNS", open, "printer.local.", "A", "NXDOMAIN", "", false},
+		{"unless the list has it", policy.Config{Allow: []string{"printer.local"}}, "printer.local.", "A", "NXDOMAIN", "", true},
 		{"search domains", listed, "example.com.corp.example.", "A", "NXDOMAIN", "", false},
 		{"rubbish", open, `a\ b.example.`, "A", "NXDOMAIN", `a b.example A (not a name)`, false},
 		{"a reverse name", listed, "1.1.1.1.in-addr.arpa.", "PTR", "NXDOMAIN", "1.1.1.1.in-addr.arpa PTR (not on the allow list)", false},
@@ -127,10 +129,9 @@ func TestNamesAreRemembered(t *testing.T) {
 
 func TestRebindingWithoutTTL(t *testing.T) {
 	answers := []string{"1.1.1.1", "10.0.0.1", "169.254.169.254", "127.0.0.1", "1.1.1.2"}
-	next := 0
+	var next atomic.Int32
 	r := newResolver(t, func(w mdns.ResponseWriter, m *mdns.Msg) {
-		zone(t, "a.example. 0 A "+answers[next])(w, m)
-		next++
+		zone(t, "a.example. 0 A "+answers[next.Add(1)-1])(w, m)
 	})
 	g := newGuest(t, policy.Config{Allow: []string{"a.example"}}, nil, r)
 	var got []string

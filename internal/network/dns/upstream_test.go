@@ -145,6 +145,10 @@ func TestSlowResolver(t *testing.T) {
 		if got := time.Since(start); got != 2*time.Second {
 			t.Errorf("it took %v", got)
 		}
+		g.Forget()
+		if said(g.ask("example.com.", "A", false)); time.Since(start) != 2*time.Second {
+			t.Error("the slow one is asked first again")
+		}
 	})
 }
 
