@@ -103,6 +103,16 @@ func TestIPv6OnlyWhereItIsOfUse(t *testing.T) {
 	}
 }
 
+func TestKeysThatEncryptNames(t *testing.T) {
+	for hidden, want := range map[bool]int{false: 1, true: 0} {
+		r := newResolver(t, zone(t, records...))
+		g := newGuest(t, policy.Config{}, func(o *dns.Options) { o.NoECH = func() bool { return hidden } }, r)
+		if got := g.ask("example.com.", "HTTPS", false); len(got.Answer) != want {
+			t.Errorf("hidden %t: %v", hidden, got.Answer)
+		}
+	}
+}
+
 func TestNamesAreRemembered(t *testing.T) {
 	r := newResolver(t, zone(t, append(records, "long.example.com. 3600 A 1.1.1.6")...))
 	g := newGuest(t, policy.Config{}, nil, r)

@@ -93,3 +93,22 @@ func TestCanonical(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAPolicyTellsOfItself(t *testing.T) {
+	for _, test := range []struct {
+		config                policy.Config
+		restricts, deniesName bool
+		denies                string // the rule for a.example.com
+	}{
+		{policy.Config{}, false, false, ""},
+		{policy.Config{Allow: []string{"192.0.2.1"}, Deny: []string{"192.0.2.2"}}, true, false, ""},
+		{policy.Config{Deny: []string{"*.example.com:80", "*.Example.com"}}, false, true, "*.Example.com"},
+		{policy.Config{Deny: []string{"a.example.com:80"}}, false, true, ""},
+	} {
+		p := compile(t, test.config)
+		rule, denies := p.Denies("A.example.com.")
+		if p.Restricts() != test.restricts || p.DeniesNames() != test.deniesName || rule != test.denies || denies != (rule != "") {
+			t.Errorf("%+v: restricts %t, denies names %t, %q", test.config, p.Restricts(), p.DeniesNames(), rule)
+		}
+	}
+}
