@@ -57,8 +57,8 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 		Env:        r.GetEnv(),
 		Dir:        r.GetDir(),
 		User:       r.GetUser(),
-		Hosts:      hostsFile(r.GetHostname()),
-		ResolvConf: []byte("# This box has no network.\n"),
+		Hosts:      hostsFile(r.GetHostname(), r.GetNetwork()),
+		ResolvConf: resolvConf(r.GetNetwork()),
 		Cgroup:     cgroup,
 
 		Capabilities: (*protocol.Capabilities)(r.Capabilities),
@@ -70,14 +70,6 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 	s.executions.open(c)
 	s.files.Serve(c)
 	return &boxlitev1.ContainerInitResponse{}, nil
-}
-
-func hostsFile(hostname string) []byte {
-	const hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-	if hostname == "" {
-		return []byte(hosts)
-	}
-	return []byte(hosts + "127.0.1.1\t" + hostname + "\n")
 }
 
 // makeCgroup creates the cgroup of the container, with the controllers that
