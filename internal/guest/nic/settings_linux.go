@@ -10,7 +10,7 @@ import (
 // setting is one of the kernel's, a file below /proc/sys/net.
 type setting struct {
 	name, value string
-	// optional says that a kernel without it is as good.
+	// optional says that a kernel without it, or that keeps it, is as good.
 	optional bool
 }
 
@@ -52,7 +52,10 @@ func interfaceSettings(name string, ipv6 bool) []setting {
 func set(all []setting) error {
 	for _, s := range all {
 		err := os.WriteFile(filepath.Join("/proc/sys/net", s.name), []byte(s.value), 0)
-		if err != nil && !(s.optional && errors.Is(err, fs.ErrNotExist)) {
+		if s.optional && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}
