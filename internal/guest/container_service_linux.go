@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -52,16 +53,16 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "set up the container", Err: err})
 	}
 	c, err := container.New(ctx, container.Config{
-		Root:       dirContainer,
-		Hostname:   r.GetHostname(),
-		Env:        r.GetEnv(),
-		Dir:        r.GetDir(),
-		User:       r.GetUser(),
-		Hosts:      hostsFile(r.GetHostname(), r.GetNetwork()),
-		ResolvConf: resolvConf(r.GetNetwork()),
-		Cgroup:     cgroup,
-
-		Capabilities: (*protocol.Capabilities)(r.Capabilities),
+		Root:           dirContainer,
+		Hostname:       r.GetHostname(),
+		Env:            r.GetEnv(),
+		Dir:            r.GetDir(),
+		User:           r.GetUser(),
+		Hosts:          hostsFile(r.GetHostname(), r.GetNetwork()),
+		ResolvConf:     resolvConf(r.GetNetwork()),
+		Cgroup:         cgroup,
+		CACertificates: []byte(strings.Join(r.GetCaCertificates(), "\n")),
+		Capabilities:   (*protocol.Capabilities)(r.Capabilities),
 	})
 	if err != nil {
 		return nil, protocol.ToStatus(err)
