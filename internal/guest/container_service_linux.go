@@ -14,6 +14,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/guest/container"
 	"github.com/boxlite-go/boxlite/internal/guest/files"
+	"github.com/boxlite-go/boxlite/internal/guest/sockets"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
@@ -23,6 +24,7 @@ type containerService struct {
 	boxlitev1.UnimplementedContainerServer
 	executions *executions
 	files      *files.Service
+	sockets    *sockets.Service
 
 	mu        sync.Mutex
 	request   *boxlitev1.ContainerInitRequest // nil before Init
@@ -70,6 +72,7 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 	s.container = c
 	s.executions.open(c)
 	s.files.Serve(c)
+	s.sockets.Serve(c)
 	return &boxlitev1.ContainerInitResponse{}, nil
 }
 
