@@ -6,14 +6,16 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
 // Config says how the interface is set up.
 type Config struct {
-	// Name is what it is called from then on, MAC the hardware address that it must
-	// have; empty means any.
+	// Name is what it is called from then on. MAC is the hardware address that it has;
+	// without, it is the one interface that is a device.
 	Name string
 	MAC  net.HardwareAddr
 	// MTU stays as it is if it is 0.
@@ -93,29 +95,31 @@ func (c Config) address(kernel *conn, index int) error {
 	return nil
 }
 
-// find returns the one interface for Ethernet, which must have a hardware address,
-// if one is given.
+// find returns the interface with a hardware address or, if none is given, the one
+// that is a device: the kernel may have made others, such as dummies and tunnels.
 func find(mac net.HardwareAddr) (*net.Interface, error) {
 	all, err := net.Interfaces()
 	if err != nil {
 		return nil, fmt.Errorf("list the interfaces: %w", err)
 	}
-	var found *net.Interface
+	var found []*net.Interface
 	for i, nic := range all {
-		const ethernet = 6 // bytes of an address; tunnels have others
-		if nic.Flags&net.FlagLoopback != 0 || len(nic.HardwareAddr) != ethernet {
-			continue
+		if len(mac) != 0 && bytes.Equal(nic.HardwareAddr, mac) || len(mac) == 0 && isDevice(nic.Name) {
+			found = append(found, &all[i])
 		}
-		if found != nil {
-			return nil, fmt.Errorf("there are several: %s and %s", found.Name, nic.Name)
-		}
-		found = &all[i]
 	}
-	if found == nil {
-		return nil, errors.New("there is none")
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return nil, fmt.Errorf("there are several: %s and %s", found[0].Name, found[1].Name)
+	case len(mac) != 0:
+		return nil, fmt.Errorf("there is none with the hardware address %s", mac)
 	}
-	if len(mac) != 0 && !bytes.Equal(found.HardwareAddr, mac) {
-		return nil, fmt.Errorf("%s has the hardware address %s instead of %s", found.Name, found.HardwareAddr, mac)
-	}
-	return found, nil
+	return nil, errors.New("there is none")
+}
+
+func isDevice(name string) bool {
+	_, err := os.Lstat(filepath.Join("/sys/class/net", name, "device"))
+	return err == nil
 }

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -95,6 +96,7 @@ func addresses(t *testing.T) (texts []string) {
 
 func TestConfigure(t *testing.T) {
 	c := inNamespace(t)
+	addDummy(t, c, "another", protocol.GatewayMAC)
 	addDummy(t, c, "some1", protocol.GuestMAC)
 	if err := Configure(boxConfig()); err != nil {
 		t.Fatal(err)
@@ -112,8 +114,8 @@ func TestConfigure(t *testing.T) {
 	if known := read(t, "/proc/thread-self/net/arp"); !strings.Contains(known, protocol.GatewayMAC.String()) {
 		t.Errorf("the gateway is not known:\n%s", known)
 	}
-	const permanent = "fd626f786c6974650000000000000002 02 40 00 82" // and not tentative
-	if addrs := read(t, "/proc/thread-self/net/if_inet6"); !strings.Contains(addrs, permanent) {
+	permanent := regexp.MustCompile("fd626f786c6974650000000000000002 [0-9a-f]+ 40 00 82 ") // and not tentative
+	if addrs := read(t, "/proc/thread-self/net/if_inet6"); !permanent.MatchString(addrs) {
 		t.Errorf("no address is permanent:\n%s", addrs)
 	}
 	for name, want := range map[string]string{
@@ -150,11 +152,12 @@ func TestOneInterfaceIsNeeded(t *testing.T) {
 			t.Errorf("%v, want an error with %q", err, text)
 		}
 	}
-	wanted("there is none")
+	wanted("there is none with the hardware address " + protocol.GuestMAC.String())
 	addDummy(t, c, "some1", protocol.GatewayMAC)
-	wanted("some1 has the hardware address " + protocol.GatewayMAC.String())
+	wanted("there is none with the hardware address " + protocol.GuestMAC.String())
 	addDummy(t, c, "some2", protocol.GuestMAC)
-	wanted("there are several")
+	addDummy(t, c, "some3", protocol.GuestMAC)
+	wanted("there are several: some2 and some3")
 }
 
 func TestKernelsRefusal(t *testing.T) {
