@@ -55,7 +55,7 @@ func TestSockets(t *testing.T) {
 		if _, err := box.DialContext(t.Context(), "tcp", addr); !errors.Is(err, syscall.ECONNREFUSED) || !errors.Is(err, boxlite.ErrNetwork) {
 			t.Errorf("nobody listens, and the error is %v", err)
 		}
-		c := box.Command("nc", "-l", "-p", port, "-s", "127.0.0.1", "-e", "cat")
+		c := box.Command("nc", "-l", "-p", port, "-e", "cat")
 		c.Stderr = os.Stderr
 		start(t, c)
 		conn := dialUntil(t, box, addr)
