@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/boxlite-go/boxlite/internal/network/policy"
+	"github.com/boxlite-go/boxlite/internal/network/proxy"
 	"github.com/boxlite-go/boxlite/internal/network/tally"
 )
 
@@ -17,6 +18,8 @@ type Config struct {
 	Search  []string `json:"search,omitempty"`
 	// InspectTLS looks into all TLS on port 443, with the box's own authority.
 	InspectTLS bool `json:"inspectTLS,omitempty"`
+	// Secrets are put into requests to their hosts, which need no rule to be reached.
+	Secrets []proxy.Secret `json:"secrets,omitempty"`
 	// CACerts are certificates, PEM, that servers may also be verified with.
 	CACerts string `json:"caCerts,omitempty"`
 	Ports   []Port `json:"ports,omitempty"`
