@@ -11,6 +11,9 @@ type trie struct {
 	nodes []node
 	first [256]int32 // the children of the root
 	one   int        // the only byte that a match begins with, or -1
+	// two has a bit for each two bytes that a match begins with, or that begin with a match of
+	// one byte. One byte alone would stop skip too often.
+	two [1 << 16 / 64]uint64
 	// longest is the length of the longest Old.
 	longest int
 }
@@ -60,6 +63,7 @@ func (t *trie) link() {
 	if only := t.nodes[root].child; only != root && t.nodes[only].sibling == root {
 		t.one = int(t.nodes[only].char)
 	}
+	t.setTwo()
 	queue := []int32{root}
 	for len(queue) > 0 {
 		parent := queue[0]
@@ -109,18 +113,49 @@ func (t *trie) pending(n int32, limit int) int32 {
 	return n
 }
 
+// setTwo sets the bits of two.
+func (t *trie) setTwo() {
+	set := func(a, b byte) { t.two[uint16(a)<<2|uint16(b)>>6] |= 1 << (b & 63) }
+	for n := t.nodes[root].child; n != root; n = t.nodes[n].sibling {
+		if t.nodes[n].pair != 0 {
+			for b := range 256 {
+				set(t.nodes[n].char, byte(b))
+			}
+		}
+		for c := t.nodes[n].child; c != root; c = t.nodes[c].sibling {
+			set(t.nodes[n].char, t.nodes[c].char)
+		}
+	}
+}
+
 // skip returns how many bytes of b can't begin a match, which are most bytes of most streams.
+// What follows b is not known.
 func (t *trie) skip(b []byte) int {
 	if t.one >= 0 {
-		if i := bytes.IndexByte(b, byte(t.one)); i >= 0 {
-			return i
-		}
-		return len(b)
+		return t.skipToOne(b)
 	}
-	for i, c := range b {
-		if t.first[c] != root {
+	for i, a := range b {
+		if t.first[a] != root && (i+1 == len(b) || t.mayBegin(a, b[i+1])) {
 			return i
 		}
 	}
 	return len(b)
+}
+
+func (t *trie) skipToOne(b []byte) int {
+	for at := 0; at < len(b); at++ {
+		i := bytes.IndexByte(b[at:], byte(t.one))
+		if i < 0 {
+			break
+		}
+		at += i
+		if at+1 == len(b) || t.mayBegin(b[at], b[at+1]) {
+			return at
+		}
+	}
+	return len(b)
+}
+
+func (t *trie) mayBegin(a, b byte) bool {
+	return t.two[uint16(a)<<2|uint16(b)>>6]&(1<<(b&63)) != 0
 }
