@@ -236,7 +236,7 @@ func TestReaderHasBoundedMemory(t *testing.T) {
 		{{longest, "x"}, {"aa", "y"}},
 	} {
 		t.Run(fmt.Sprint(len(pairs)), func(t *testing.T) {
-			s := newScanner(New(pairs), io.LimitReader(endless('a'), 1<<20))
+			s := newScanner(New(pairs), io.LimitReader(endless('a'), 1<<17))
 			size := len(s.in)
 			if size > 4*len(longest) {
 				t.Errorf("the buffer has %d bytes", size)
