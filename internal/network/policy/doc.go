@@ -14,8 +14,9 @@
 //	[2001:db8::1]:443    IPv6 addresses stand in brackets before a port
 //	example.com:53/udp   a protocol: tcp, udp, or, for addresses, icmp
 //
-// Without ports a rule means all ports. Without a protocol a rule for names means TCP,
-// a rule for addresses all protocols.
+// Without ports a rule means all ports. Without a protocol a rule that allows names means
+// TCP, all others mean all protocols. Names are compared in their canonical spelling
+// ([Canonical]), addresses in their shortest form. The host itself is not for rules.
 //
 // # Decisions
 //
@@ -25,12 +26,23 @@
 // Names are not addresses: a flow goes to an address, and a rule for a name allows it
 // only if our DNS has told the guest that address for that name, and then only if what
 // the flow itself says (TLS's SNI, HTTP's Host) agrees. Decide answers [Inspect] then,
-// and is asked again with what was seen.
+// and is asked again with what was seen: a name that is allowed, and one of those for
+// which the guest was told the address. A flow without a name to see is refused then.
+// QUIC encrypts its names for all practical purposes, so UDP to port 443 is never allowed
+// by name. UDP to other ports is, with rules that say so.
+//
+// A rule that denies a name refuses to resolve it if the rule is for all ports, refuses
+// flows to addresses that the guest was told for it, and makes Decide answer [Inspect]
+// for other TCP flows to the rule's ports. If these show the name, or hide theirs, they are
+// refused: whoever denies a name wants to be sure. UDP to port 443 is refused there as well.
 //
 // Some addresses never follow from a name, whatever a DNS server says: private,
 // loopback, link-local, carrier-grade NAT and other special ones. Rules for addresses
 // must name them. Addresses of clouds' metadata services are refused even by rules that
 // name them among others, such as 0.0.0.0/0, and without allow rules as well: a rule
 // must be for 169.254.0.0/16, or less. The host's own addresses are refused but for the
-// ports in AllowHost.
+// ports in AllowHost, or by a rule for just that address.
+//
+// IPv6 addresses that stand for IPv4 addresses (NAT64, 6to4, Teredo and others) are
+// allowed only if both are.
 package policy
