@@ -9,7 +9,7 @@
 //	              policy ◀── question ──┤◀── dns         which names the address was told for
 //	                                    │◀── sniff       what the flow says first
 //	                                    ▼
-//	                    egress, proxy ──▶ sockets of the host
+//	                    egress ──▶ sockets of the host
 //
 // Every flow begins with a question to the policy: where it goes, and for which names our
 // DNS server has told the guest that address. The answer refuses it (TCP: a reset), lets

@@ -9,10 +9,18 @@ import (
 	"github.com/boxlite-go/boxlite/internal/network/tally"
 )
 
+// roomy is how many flows may have buffers as large as they need, 4 MiB in each direction,
+// and smallFlow what those beyond it have: a guest that never reads holds host memory.
+const (
+	roomy     = 128
+	smallFlow = 128 << 10
+)
+
 // flow is one that the guest has begun, from the decision to its end.
 type flow struct {
 	question policy.Question // of kind Flow
 	own      bool            // it is to the gateway itself, and no policy is asked
+	crowded  bool            // it gets small buffers
 	traffic  *tally.Traffic
 	ctx      context.Context
 	cancel   context.CancelFunc
@@ -96,6 +104,7 @@ func (s *flows) add(f *flow) bool {
 	if s.closed || len(s.all) >= s.limit {
 		return false
 	}
+	f.crowded = len(s.all) >= roomy
 	s.all[f] = struct{}{}
 	s.wg.Add(1)
 	return true

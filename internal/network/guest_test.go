@@ -36,7 +36,7 @@ type guest struct {
 func boot(t testing.TB, cfg Config) *guest {
 	t.Helper()
 	g := &guest{denied: make(chan Denial, 200)}
-	n, err := New(cfg, slog.New(slog.DiscardHandler), func(d Denial) {
+	n, err := New(cfg, discard, func(d Denial) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.denials = append(g.denials, d)
@@ -140,6 +140,8 @@ func listen(t testing.TB, serve func(net.Conn)) uint16 {
 	})
 	return addrPort(listener.Addr()).Port()
 }
+
+var discard = slog.New(slog.DiscardHandler)
 
 func alias(port uint16) netip.AddrPort { return netip.AddrPortFrom(protocol.HostAliasAddr4, port) }
 

@@ -42,6 +42,7 @@ func (n *Network) lookFirst(f *flow, a *attempt, strict bool) {
 	}
 	first := n.look(f, conn, limit)
 	if first.err != nil && strict {
+		n.refuseUnreadable(f, conn)
 		f.reset()
 		return
 	}
@@ -58,6 +59,13 @@ func (n *Network) lookFirst(f *flow, a *attempt, strict bool) {
 		return
 	}
 	n.connect(f, conn)
+}
+
+// refuseUnreadable tells of a flow that began with something that can't be judged.
+func (n *Network) refuseUnreadable(f *flow, conn *replay) {
+	if len(conn.ahead) > 0 {
+		n.refuse("tls", f.question, "(unreadable)")
+	}
 }
 
 // connectTLS connects a flow that began with a ClientHello.
@@ -78,7 +86,9 @@ func (n *Network) connectTLS(f *flow, conn *replay, hello sniff.Hello, strict bo
 	n.connect(f, conn)
 }
 
-// connectHTTP connects a flow that began with a request of HTTP/1.
+// connectHTTP connects a flow that began with a request of HTTP/1. Without an inspector,
+// the first request decides for those that follow in the same connection: they go to the
+// same address, which an allowed name has.
 func (n *Network) connectHTTP(f *flow, conn *replay, strict bool) {
 	if n.inspector != nil && (strict || n.inspector.InterceptsHTTP(f.question.Addr.Port())) {
 		n.inspector.ServeHTTP(f.ctx, conn, n.inspected(f, ""))
@@ -129,6 +139,7 @@ func (n *Network) lookMeanwhile(f *flow, a *attempt) {
 	allowed := first.err == nil || len(conn.ahead) == 0
 	switch {
 	case !allowed:
+		n.refuseUnreadable(f, conn)
 	case first.kind == sniff.TLS:
 		name := first.hello.SNI
 		if first.hello.ECH {

@@ -88,6 +88,9 @@ func New(cfg Config, log *slog.Logger, denied func(Denial)) (_ *Network, err err
 	if err := n.openStack(); err != nil {
 		return nil, err
 	}
+	if err := prepareListening(n.ctx); err != nil {
+		return nil, &protocol.Error{Kind: protocol.KindNetwork, Op: "set network up", Err: err}
+	}
 	for _, port := range cfg.Ports {
 		if _, err := n.Publish(port); err != nil {
 			return nil, err

@@ -87,11 +87,26 @@ func portError(op string, err error) error {
 	return e
 }
 
-// publishTCP listens and serves until the port is closed.
-func (n *Network) publishTCP(ctx context.Context, p *published) error {
+// listenTCP listens without multipath TCP, which needs sockets of another protocol.
+func listenTCP(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
 	var config net.ListenConfig
 	config.SetMultipathTCP(false)
-	listener, err := config.Listen(ctx, "tcp", netip.AddrPortFrom(p.port.HostIP, p.port.HostPort).String())
+	return config.Listen(ctx, "tcp", addr.String())
+}
+
+// prepareListening has package net read the system's limits, which it does from a file
+// with the first listener: later ports are published by a process that opens no files.
+func prepareListening(ctx context.Context) error {
+	listener, err := listenTCP(ctx, netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 0))
+	if err != nil {
+		return err
+	}
+	return listener.Close()
+}
+
+// publishTCP listens and serves until the port is closed.
+func (n *Network) publishTCP(ctx context.Context, p *published) error {
+	listener, err := listenTCP(ctx, netip.AddrPortFrom(p.port.HostIP, p.port.HostPort))
 	if err != nil {
 		return err
 	}
@@ -146,6 +161,9 @@ func (n *Network) serveClient(ctx context.Context, p *published, client net.Conn
 		n.log.Debug("guest not reached", "port", p.port.GuestPort, "err", err)
 		f.reset()
 		return
+	}
+	if conn, ok := guest.(*guestConn); ok {
+		f.fit(conn.endpoint)
 	}
 	f.hold(guest)
 	relay(guest, client, &f.traffic.Up, &f.traffic.Down)

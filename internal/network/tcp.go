@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 
+	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -155,7 +156,15 @@ type attempt struct {
 	done    bool
 }
 
-// accept completes the handshake. The flow holds the connection, if there is one.
+// fit limits the buffers of a flow that is one of many.
+func (f *flow) fit(endpoint tcpip.Endpoint) {
+	if f.crowded {
+		endpoint.SocketOptions().SetSendBufferSize(smallFlow, true)
+		endpoint.SocketOptions().SetReceiveBufferSize(smallFlow, true)
+	}
+}
+
+// accept completes the handshake. The flow holds the connection.
 func (a *attempt) accept(f *flow) (*guestConn, error) {
 	var queue waiter.Queue
 	endpoint, err := a.request.CreateEndpoint(&queue)
@@ -165,9 +174,8 @@ func (a *attempt) accept(f *flow) (*guestConn, error) {
 	a.done = true
 	a.request.Complete(false)
 	conn := &guestConn{TCPConn: gonet.NewTCPConn(&queue, endpoint), endpoint: endpoint}
-	if f != nil {
-		f.hold(conn)
-	}
+	f.fit(endpoint)
+	f.hold(conn)
 	return conn, nil
 }
 

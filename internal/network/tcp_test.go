@@ -158,4 +158,10 @@ func TestManyConnections(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := g.Stats(); s.Connections != 0 || s.Total != int64(1000+short) || s.Failed != 0 {
+		t.Errorf("in the end: %+v", s)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -39,6 +40,10 @@ type Options struct {
 	// Lookup finds names of other boxes in the guest's network, before all others. No
 	// policy is asked. It is given canonical names.
 	Lookup func(name string) ([]netip.Addr, bool)
+	// NoECH reports whether clients must not learn the keys with which they would encrypt
+	// the names that they ask for in TLS. Where names are allowed or denied by the policy,
+	// they never do.
+	NoECH func() bool
 	// Denied is told of names that were refused, and of addresses that were removed from
 	// answers; qtype is as in "AAAA".
 	Denied func(name, qtype, rule string)
@@ -55,6 +60,7 @@ type Server struct {
 	names   names
 	flights flights
 	slots   chan struct{} // one for each exchange that may be under way
+	last    atomic.Value  // the netip.AddrPort that has answered last
 }
 
 // maxExchanges is how many questions wait for resolvers at the same time.
@@ -72,6 +78,9 @@ func New(o Options) *Server {
 	}
 	if o.IPv6 == nil {
 		o.IPv6 = func() bool { return false }
+	}
+	if o.NoECH == nil {
+		o.NoECH = func() bool { return false }
 	}
 	if o.Lookup == nil {
 		o.Lookup = func(string) ([]netip.Addr, bool) { return nil, false }
@@ -119,7 +128,7 @@ func (s *Server) answer(ctx context.Context, q *query) result {
 	name, err := policy.Canonical(written)
 	kind := q.question.Type
 	if err != nil {
-		s.options.Denied(strings.TrimSuffix(written, "."), typeName(kind), "(not a name)")
+		s.options.Denied(printable(written), typeName(kind), "(not a name)")
 		return result{rcode: dnsmessage.RCodeNameError}
 	}
 	if addrs, ok := s.options.Lookup(name); ok {
@@ -136,7 +145,7 @@ func (s *Server) answer(ctx context.Context, q *query) result {
 		return result{rcode: dnsmessage.RCodeNameError}
 	}
 	switch {
-	case isForNobody(name):
+	case s.isForNobody(p, name):
 		return result{rcode: dnsmessage.RCodeNameError}
 	case !s.isForwarded(p, kind):
 		return result{}
@@ -159,15 +168,37 @@ func (s *Server) isForwarded(p *policy.Policy, kind dnsmessage.Type) bool {
 	case dnsmessage.TypeAAAA:
 		return s.options.IPv6()
 	case typeSVCB, typeHTTPS:
-		return !p.Restricts() && !p.DeniesNames()
+		return !p.Restricts() && !p.DeniesNames() && !s.options.NoECH()
 	}
 	return !p.Restricts()
 }
 
 // isForNobody reports whether no resolver is asked for a name: one of a single label,
-// which resolvers of the guest complete, and those of multicast DNS.
-func isForNobody(name string) bool {
-	return !strings.Contains(name, ".") || strings.HasSuffix(name, ".local")
+// which resolvers of the guest complete, and those of multicast DNS, unless it is known
+// that the host's network uses them otherwise.
+func (s *Server) isForNobody(p *policy.Policy, name string) bool {
+	if !strings.Contains(name, ".") {
+		return true
+	}
+	if !strings.HasSuffix(name, ".local") || p.Restricts() {
+		return false
+	}
+	for _, domain := range s.options.Search() {
+		if domain, err := policy.Canonical(domain); err == nil && strings.HasSuffix(name, "."+domain) {
+			return false
+		}
+	}
+	return true
+}
+
+// printable is what a name that is none is reported as.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, strings.TrimSuffix(name, "."))
 }
 
 // isSearched reports whether a name is an allowed one, or a single label, with a search
@@ -216,6 +247,12 @@ func (s *Server) filter(p *policy.Policy, q *query, name string, found result) r
 	kept := found
 	kept.answers = nil
 	for _, r := range found.answers {
+		if alias, ok := r.Body.(*dnsmessage.CNAMEResource); ok {
+			if rule, denied := p.Denies(alias.CNAME.String()); denied {
+				s.options.Denied(name, typeName(q.question.Type), rule)
+				return result{rcode: dnsmessage.RCodeNameError}
+			}
+		}
 		if addr, ok := bodyAddress(r.Body); ok {
 			d := p.Decide(policy.Question{Kind: policy.Answer, Name: name, Addr: netip.AddrPortFrom(addr, 0)})
 			if d.Verdict != policy.Allow {

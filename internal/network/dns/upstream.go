@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,14 +56,15 @@ func (s *Server) ask(ctx context.Context, q question) (result, int, error) {
 		return result{}, 0, fmt.Errorf("ask for %s: %w", q.name, err)
 	}
 	asked := dnsmessage.Question{Name: name, Type: q.kind, Class: dnsmessage.ClassINET}
-	resolvers := s.options.Resolvers()
+	resolvers := s.resolvers()
 	err = errNoResolver
 	for range rounds {
-		for _, server := range resolvers[:min(len(resolvers), maxResolvers)] {
+		for _, server := range resolvers {
 			var answer []byte
 			if answer, err = s.exchange(ctx, server, asked); err == nil {
 				var r result
 				if r, err = parseAnswer(answer, asked); err == nil {
+					s.last.Store(server)
 					return r, len(answer), nil
 				}
 			}
@@ -72,6 +74,19 @@ func (s *Server) ask(ctx context.Context, q question) (result, int, error) {
 		}
 	}
 	return result{}, 0, err
+}
+
+// resolvers returns whom to ask, beginning with the one that has answered last: time was
+// lost with those before it.
+func (s *Server) resolvers() []netip.AddrPort {
+	resolvers := s.options.Resolvers()
+	resolvers = slices.Clone(resolvers[:min(len(resolvers), maxResolvers)])
+	if last, ok := s.last.Load().(netip.AddrPort); ok {
+		if i := slices.Index(resolvers, last); i > 0 {
+			resolvers = slices.Insert(slices.Delete(resolvers, i, i+1), 0, last)
+		}
+	}
+	return resolvers
 }
 
 // exchange asks one resolver: over UDP, and over TCP if the answer was cut off.

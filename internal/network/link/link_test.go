@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -152,8 +153,36 @@ func FuzzStream(f *testing.F) {
 	})
 }
 
+// socketPair returns the ends of a Unix socket, as QEMU has one.
+func socketPair(b *testing.B) (Endpoint, Endpoint) {
+	b.Helper()
+	listener, err := net.Listen("unix", filepath.Join(b.TempDir(), "s"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer listener.Close()
+	near, err := net.Dial("unix", listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	far, err := listener.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return NewStream(near), NewStream(far)
+}
+
 func BenchmarkPipe(b *testing.B) {
 	one, two := Pipe()
+	benchmark(b, one, two)
+}
+
+func BenchmarkStream(b *testing.B) {
+	one, two := socketPair(b)
+	benchmark(b, one, two)
+}
+
+func benchmark(b *testing.B, one, two Endpoint) {
 	frames := make([]Frame, 16)
 	for i := range frames {
 		frames[i] = Frame{frame(MaxFrame, 0)}
@@ -171,4 +200,5 @@ func BenchmarkPipe(b *testing.B) {
 	}
 	one.Close()
 	wg.Wait()
+	two.Close()
 }

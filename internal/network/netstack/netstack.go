@@ -27,8 +27,8 @@ const ID tcpip.NICID = 1
 const (
 	// maxBuffer is what a connection may hold in each direction: enough for a slow
 	// receiver not to slow a fast link. Memory is used only for what is there.
-	maxBuffer     = 6 << 20
-	defaultBuffer = 1 << 20
+	maxBuffer     = 4 << 20
+	defaultBuffer = 512 << 10
 )
 
 // Config says what a stack is.

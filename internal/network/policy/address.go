@@ -104,7 +104,7 @@ func forms(addr netip.Addr) []netip.Addr {
 	}
 	b := addr.As16()
 	add := func(x [4]byte) {
-		if x != [4]byte{} {
+		if x[0] != 0 { // 0.0.0.0/8 is no address to go to: the form does not fit
 			all = append(all, netip.AddrFrom4(x))
 		}
 	}

@@ -64,6 +64,19 @@ func (p *Policy) DeniesNames() bool {
 	return p.deny.find(func(r *rule) bool { return r.name != "" }) != nil
 }
 
+// Denies returns the rule that refuses to resolve a name, or to follow an alias to it. A
+// rule for some ports does not.
+func (p *Policy) Denies(name string) (rule string, ok bool) {
+	name, err := Canonical(name)
+	if err != nil {
+		return "", false
+	}
+	if r := p.deniesName(name); r != nil {
+		return r.text, true
+	}
+	return "", false
+}
+
 func clone(c Config) Config {
 	return Config{Allow: slices.Clone(c.Allow), Deny: slices.Clone(c.Deny), AllowHost: slices.Clone(c.AllowHost)}
 }

@@ -75,10 +75,11 @@ func (p *Policy) flow(q Question) (d Decision, byAddress bool) {
 
 	// Where names are denied, a flow must not hide its own.
 	if r := p.deny.find(func(r *rule) bool { return isFor(r) && r.name != "" }); r != nil {
-		if q.Protocol == TCP {
-			allowed.Verdict = Inspect
-		} else if q.Protocol == UDP && port == 443 {
+		if q.Protocol == UDP && port == 443 {
 			return Decision{Rule: quic}, false
+		}
+		if !isICMP {
+			allowed.Verdict = Inspect
 		}
 	}
 	return allowed, true
@@ -96,12 +97,10 @@ func (p *Policy) byName(q Question, names []string, special block) Decision {
 		return Decision{Rule: notListed}
 	case special.class != public:
 		return Decision{Rule: special.why}
-	case q.Protocol == TCP:
-		return Decision{Verdict: Inspect, Rule: r.text}
-	case q.Addr.Port() == 443:
+	case q.Protocol == UDP && q.Addr.Port() == 443:
 		return Decision{Rule: quic}
 	}
-	return Decision{Verdict: Allow, Rule: r.text}
+	return Decision{Verdict: Inspect, Rule: r.text}
 }
 
 // host decides about a flow to the host itself, which nothing denies.
@@ -183,7 +182,7 @@ func (p *Policy) resolve(spelling string) Decision {
 	if isOurs(name) {
 		return Decision{Rule: ownName}
 	}
-	if r := p.deny.find(func(r *rule) bool { return r.isForAll() && r.hasName(name) }); r != nil {
+	if r := p.deniesName(name); r != nil {
 		return Decision{Rule: r.text}
 	}
 	if !p.Restricts() {
@@ -193,6 +192,10 @@ func (p *Policy) resolve(spelling string) Decision {
 		return Decision{Verdict: Allow, Rule: r.text}
 	}
 	return Decision{Rule: notListed}
+}
+
+func (p *Policy) deniesName(name string) *rule {
+	return p.deny.find(func(r *rule) bool { return r.isForAll() && r.hasName(name) })
 }
 
 // answer decides whether the guest may be told an address for a name that it may look up.

@@ -29,11 +29,12 @@
 // and is asked again with what was seen: a name that is allowed, and one of those for
 // which the guest was told the address. A flow without a name to see is refused then.
 // QUIC encrypts its names for all practical purposes, so UDP to port 443 is never allowed
-// by name. UDP to other ports is, with rules that say so.
+// by name. UDP to other ports is, with rules that say so: to inspect it means to refuse
+// datagrams that look like QUIC.
 //
 // A rule that denies a name refuses to resolve it if the rule is for all ports, refuses
 // flows to addresses that the guest was told for it, and makes Decide answer [Inspect]
-// for other TCP flows to the rule's ports. If these show the name, or hide theirs, they are
+// for other flows to the rule's ports. If these show the name, or hide theirs, they are
 // refused: whoever denies a name wants to be sure. UDP to port 443 is refused there as well.
 //
 // Some addresses never follow from a name, whatever a DNS server says: private,

@@ -52,8 +52,11 @@ func Classify(b []byte) (kind Kind, needMore bool) {
 	if len(b) == 0 {
 		return Unknown, true
 	}
-	if n := min(len(b), len(preface)); string(b[:n]) == preface[:n] && n > len("PRI *") {
+	if bytes.HasPrefix(b, []byte(preface)) {
 		return HTTP2, false
+	}
+	if bytes.HasPrefix([]byte(preface), b) {
+		return Unknown, true
 	}
 	return classifyHTTP(b)
 }
