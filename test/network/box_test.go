@@ -24,7 +24,12 @@ var discard = log.New(io.Discard, "", 0)
 func openRuntime(t *testing.T) *boxlite.Runtime {
 	t.Helper()
 	needWorld(t)
-	home := t.TempDir()
+	return openHome(t, t.TempDir())
+}
+
+// openHome opens a home that may have boxes already.
+func openHome(t *testing.T, home string) *boxlite.Runtime {
+	t.Helper()
 	rt, err := boxlite.Open(boxlite.Options{Home: home})
 	if err != nil {
 		t.Fatal(err)
@@ -50,16 +55,20 @@ func newBox(t *testing.T, rt *boxlite.Runtime, spec boxlite.BoxSpec) *boxlite.Bo
 	if err != nil {
 		t.Fatal(err)
 	}
+	removeAtEnd(t, rt, box)
+	if err := box.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+func removeAtEnd(t *testing.T, rt *boxlite.Runtime, box *boxlite.Box) {
 	t.Cleanup(func() {
 		err := rt.Remove(context.Background(), box.ID(), true)
 		if err != nil && !errors.Is(err, boxlite.ErrNotFound) {
 			t.Error(err)
 		}
 	})
-	if err := box.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return box
 }
 
 // run runs a shell script in the box, and returns what it wrote.

@@ -69,20 +69,32 @@ func TestPaused(t *testing.T) {
 // TestDetached: a box that outlives the program that started it keeps its network, and
 // another program can change it.
 func TestDetached(t *testing.T) {
-	first := openRuntime(t)
-	box := newBox(t, first, boxlite.BoxSpec{
+	needWorld(t)
+	home := t.TempDir()
+	first, err := boxlite.Open(boxlite.Options{Home: home})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close() // if it fails early
+	box, err := first.Create(t.Context(), boxlite.BoxSpec{
 		Name: "server", Detach: true, Network: boxlite.Network{Allow: []string{"allowed.example"}}, Ports: []boxlite.Port{{GuestPort: 8000}},
 	})
-	install(t, box, "hostile")
-	other, err := boxlite.Open(boxlite.Options{Home: first.Home()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer other.Close()
-	same, err := other.Get(t.Context(), "server")
+	rt := openHome(t, home)
+	removeAtEnd(t, rt, box)
+	if err := box.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	same, err := rt.Get(t.Context(), "server")
 	if err != nil {
 		t.Fatal(err)
 	}
+	install(t, same, "hostile")
 	serveInBox(t, same, "8000")
 	if got, err := greeting("tcp", published(t, same, 8000, "tcp")); err != nil {
 		t.Errorf("got %q, %v", got, err)
@@ -94,5 +106,5 @@ func TestDetached(t *testing.T) {
 	}
 	reach(t, same, false, "get", "http://allowed.example/")
 	reach(t, same, true, "get", "http://other.example/")
-	mustDeny(t, other, same, "dns allowed.example")
+	mustDeny(t, rt, same, "dns allowed.example")
 }

@@ -16,6 +16,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -80,6 +81,10 @@ func (w *internet) webHandler(server string) http.Handler {
 			r.SNI = in.TLS.ServerName
 		}
 		w.log.add(r)
+		if file, ok := w.files.Load(path.Clean(in.URL.Path)); ok {
+			http.ServeContent(out, in, path.Base(in.URL.Path), time.Time{}, bytes.NewReader(file.([]byte)))
+			return
+		}
 		switch in.URL.Path {
 		case "/ws":
 			serveWebSocket(out, in)

@@ -125,7 +125,7 @@ func (t *tap) list(tb testing.TB) []string {
 	// What is sent last arrives last: a marker says that all before is counted.
 	var random [2]byte
 	_, _ = rand.Read(random[:])
-	marker := fmt.Sprintf("%s:%d", worldIP, 20000+int(binary.BigEndian.Uint16(random[:]))%20000)
+	marker := net.JoinHostPort(worldIP, fmt.Sprint(20000+int(binary.BigEndian.Uint16(random[:]))%20000))
 	conn, err := net.Dial("udp", marker)
 	if err != nil {
 		tb.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,6 +44,8 @@ type internet struct {
 	public *nameServer
 	// host has what reached the servers of the host itself.
 	host *requestLog
+	// files are what all web servers have, by their path.
+	files sync.Map
 }
 
 // newInternet makes it, and makes its name server the host's.
@@ -122,6 +125,10 @@ func (w *internet) connect() error {
 		return err
 	}
 	return w.do(func() error {
+		// Networks that are local make addresses so for IPv4 alone.
+		if err := os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0); err != nil {
+			return err
+		}
 		commands := []string{
 			"link set lo up", "addr add " + worldIP + "/30 dev world1",
 			"-6 addr add 2606:2800:1::2/64 dev world1 nodad", "link set world1 up",
@@ -181,6 +188,9 @@ func (w *internet) dial(network, from, to string) (conn net.Conn, err error) {
 	})
 	return conn, err
 }
+
+// publish gives all web servers a file.
+func (w *internet) publish(path string, content []byte) { w.files.Store(path, content) }
 
 // serve starts all servers.
 func (w *internet) serve() error {
