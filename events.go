@@ -209,9 +209,6 @@ func (rt *Runtime) eachEvent(ctx context.Context, options EventOptions, yield fu
 	return nil
 }
 
-// errEnough ends the reading of events of which no more are wanted.
-var errEnough = errors.New("no more events are wanted")
-
 func readError(err error) error {
 	return &Error{Kind: kindOfRead(err), Op: "read the audit log", Err: err}
 }

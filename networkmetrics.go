@@ -25,24 +25,23 @@ type NetworkMetrics struct {
 	// were asked for.
 	Denied     uint64 `json:"denied"`
 	DNSQueries uint64 `json:"dnsQueries"`
-	// Destinations are what the box has reached, or tried to, most bytes first; up to
-	// a thousand.
+	// Destinations are what the box has connected to, most bytes first; up to a
+	// thousand.
 	Destinations []DestinationMetrics `json:"destinations"`
 }
 
 // DestinationMetrics is what has passed between a box and one destination.
 type DestinationMetrics struct {
-	// Name is the name that the guest asked for, or an address. The one without a name
-	// is all those beyond the first thousand.
+	// Name is the name that the guest asked for, or an address; "guest" for what came
+	// in by a published port; "others", without a port, for all those beyond the first
+	// thousand.
 	Name     string `json:"name"`
 	Port     int    `json:"port"`
 	Protocol string `json:"protocol"`
 
-	SentBytes       uint64 `json:"sentBytes"`
-	ReceivedBytes   uint64 `json:"receivedBytes"`
-	Connections     uint64 `json:"connections"`
-	OpenConnections uint64 `json:"openConnections"`
-	Denied          uint64 `json:"denied"`
+	SentBytes     uint64 `json:"sentBytes"`
+	ReceivedBytes uint64 `json:"receivedBytes"`
+	Connections   uint64 `json:"connections"`
 }
 
 // networkMetrics asks the shim; nil if the box has no network.
@@ -67,6 +66,6 @@ func destinationMetrics(d *boxlitev1.Destination) DestinationMetrics {
 	return DestinationMetrics{
 		Name: d.GetName(), Port: int(d.GetPort()), Protocol: d.GetProtocol(),
 		SentBytes: d.GetSentBytes(), ReceivedBytes: d.GetReceivedBytes(),
-		Connections: d.GetConnections(), OpenConnections: d.GetOpenConnections(), Denied: d.GetDenied(),
+		Connections: d.GetConnections(),
 	}
 }

@@ -18,7 +18,6 @@ import (
 const (
 	fileDisk    = "disk.img"
 	fileConsole = "logs/console.log"
-	dirLogs     = "logs"
 )
 
 // abortTimeout bounds the end of a box that failed to start.

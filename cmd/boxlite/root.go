@@ -40,7 +40,7 @@ without root. A box keeps its files across stop and start.`,
 		a.attachCommand(), a.waitCommand(), a.listCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand(),
 		a.statsCommand(), a.topCommand(), a.removeCommand(), a.renameCommand(), a.pruneCommand(),
 		a.copyCommand(), a.diffCommand(),
-		a.portCommand(), a.networkCommand())
+		a.portCommand(), a.forwardCommand(), a.networkCommand())
 	a.add(root, "images", a.pullCommand(), a.imagesCommand(), a.removeImageCommand())
 	a.add(root, "host", a.infoCommand(), a.doctorCommand(), a.versionCommand())
 	root.InitDefaultHelpCmd()

@@ -123,7 +123,7 @@ func (s *Store) checkFree(op, name string) error {
 	if name == "" {
 		return nil
 	}
-	ids, err := s.ids()
+	ids, err := s.IDs()
 	if err != nil {
 		return storageError(op, name, err)
 	}

@@ -3,7 +3,9 @@ package network
 import (
 	"net/netip"
 
+	"github.com/boxlite-go/boxlite/internal/network/peers"
 	"github.com/boxlite-go/boxlite/internal/network/policy"
+	"github.com/boxlite-go/boxlite/internal/network/proxy"
 	"github.com/boxlite-go/boxlite/internal/network/tally"
 )
 
@@ -20,6 +22,8 @@ type Config struct {
 	// CACerts are certificates, PEM, that servers may also be verified with.
 	CACerts string `json:"caCerts,omitempty"`
 	Ports   []Port `json:"ports,omitempty"`
+	// Secrets are put into requests to their hosts.
+	Secrets []proxy.Secret `json:"secrets,omitempty"`
 	// UpBytesPerSecond and DownBytesPerSecond limit what the guest sends and gets; 0 is
 	// no limit. Headers count.
 	UpBytesPerSecond   int64 `json:"upBytesPerSecond,omitempty"`
@@ -35,6 +39,9 @@ type Config struct {
 	Capture string `json:"capture,omitempty"`
 	// Hostname is what DHCP tells the guest.
 	Hostname string `json:"hostname,omitempty"`
+
+	// Shared are the networks that the box shares with others.
+	Shared peers.Config `json:"shared,omitzero"`
 
 	// Dialer replaces the host's network in tests.
 	Dialer DialFunc `json:"-"`

@@ -21,6 +21,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/network/link"
 	"github.com/boxlite-go/boxlite/internal/network/local"
 	"github.com/boxlite-go/boxlite/internal/network/netstack"
+	"github.com/boxlite-go/boxlite/internal/network/peers"
 	"github.com/boxlite-go/boxlite/internal/network/policy"
 	"github.com/boxlite-go/boxlite/internal/network/tally"
 	"github.com/boxlite-go/boxlite/internal/protocol"
@@ -52,6 +53,7 @@ type Network struct {
 	stack *stack.Stack
 	flows flows
 	pings pings
+	peers *peers.Peers // nil if the box is in no shared network
 	ports ports
 
 	mu       sync.Mutex
@@ -86,6 +88,9 @@ func New(cfg Config, log *slog.Logger, denied func(Denial)) (_ *Network, err err
 		return nil, err
 	}
 	if err := n.openStack(); err != nil {
+		return nil, err
+	}
+	if err := n.joinPeers(); err != nil {
 		return nil, err
 	}
 	if err := prepareListening(n.ctx); err != nil {
@@ -185,7 +190,7 @@ func (n *Network) SetPolicy(cfg policy.Config) error {
 // Stats returns what happened so far.
 func (n *Network) Stats() Stats {
 	s := n.counters.Stats()
-	s.Denied = n.denials.Total()
+	s.Denied, s.Queries = n.denials.Total(), n.dns.Queries()
 	if n.nic != nil {
 		if dropped := n.nic.Dropped(); dropped > 0 {
 			if s.Dropped == nil {
@@ -210,6 +215,12 @@ func (n *Network) Close() error {
 	}
 	n.cancel()
 	n.ports.close()
+	if n.peers != nil {
+		n.flows.reset()
+		if err := n.peers.Close(); err != nil {
+			n.log.Warn("shared networks not left", "err", err)
+		}
+	}
 	if endpoint != nil {
 		endpoint.Close()
 	}

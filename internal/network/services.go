@@ -82,7 +82,8 @@ func (n *Network) newDNS() (*dns.Server, []string, error) {
 			protocol.HostAlias:   {protocol.HostAliasAddr4, protocol.HostAliasAddr6},
 			protocol.GatewayName: {protocol.GatewayAddr4, protocol.GatewayAddr6},
 		},
-		IPv6: egress.HasIPv6,
+		Lookup: n.lookupPeer,
+		IPv6:   egress.HasIPv6,
 		Denied: func(name, _, rule string) {
 			n.denials.Add(Denial{Kind: "dns", Name: name, Rule: rule})
 		},

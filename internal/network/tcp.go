@@ -37,6 +37,10 @@ func (n *Network) acceptTCP(request *tcp.ForwarderRequest) {
 		}
 		return
 	}
+	if n.isPeer(to.Addr()) {
+		n.toPeerTCP(a, to)
+		return
+	}
 	f, decision := n.begin(policy.TCP, to)
 	if f == nil {
 		return

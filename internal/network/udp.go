@@ -40,6 +40,9 @@ func (n *Network) acceptUDP(request *udp.ForwarderRequest) bool {
 			n.dns.ServeUDP(f.ctx, expire(guest, dnsIdle))
 		})
 	}
+	if n.isPeer(to.Addr()) {
+		return n.toPeerUDP(request, to)
+	}
 	f, decision := n.begin(policy.UDP, to)
 	if f == nil {
 		return false
@@ -87,16 +90,27 @@ func (n *Network) relayUDP(f *flow, guest net.Conn, inspected bool) {
 	if addr.Port() == dnsPort {
 		idle = dnsIdle
 	}
-	guest, server = expire(guest, idle), expire(server, idle)
+	relayDatagrams(f, guest, server, idle, func(b []byte) bool {
+		if inspected && sniff.QUIC(b) {
+			n.refuse("flow", f.question, "(QUIC)")
+			return false
+		}
+		return true
+	})
+}
+
+// relayDatagrams passes datagrams on in both directions, until one of the guest's is not
+// allowed, or none have come for some time. A nil allow allows all.
+func relayDatagrams(f *flow, guest, other net.Conn, idle time.Duration, allow func([]byte) bool) {
+	guest, other = expire(guest, idle), expire(other, idle)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		datagrams(guest, server, func(b []byte) bool { f.traffic.Down.Add(int64(len(b))); return true })
+		datagrams(guest, other, func(b []byte) bool { f.traffic.Down.Add(int64(len(b))); return true })
 		f.reset()
 	}()
-	datagrams(server, guest, func(b []byte) bool {
-		if inspected && sniff.QUIC(b) {
-			n.refuse("flow", f.question, "(QUIC)")
+	datagrams(other, guest, func(b []byte) bool {
+		if allow != nil && !allow(b) {
 			return false
 		}
 		f.traffic.Up.Add(int64(len(b)))

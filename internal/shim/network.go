@@ -180,3 +180,23 @@ func portFrom(op string, p *boxlitev1.Port) (network.Port, error) {
 		HostIP: host, HostPort: uint16(p.GetHostPort()), GuestPort: uint16(p.GetGuestPort()), Protocol: policy.Protocol(p.GetProtocol()),
 	}, nil
 }
+
+func statsTo(s network.Stats) *boxlitev1.NetworkResponse {
+	r := &boxlitev1.NetworkResponse{
+		Enabled:   true,
+		SentBytes: uint64(s.UpBytes), SentFrames: uint64(s.UpPackets),
+		ReceivedBytes: uint64(s.DownBytes), ReceivedFrames: uint64(s.DownPackets),
+		OpenConnections: uint64(s.Connections), Connections: uint64(s.Total), FailedConnections: uint64(s.Failed),
+		Denied: uint64(s.Denied), DnsQueries: uint64(s.Queries),
+	}
+	for _, n := range s.Dropped {
+		r.DroppedFrames += uint64(n)
+	}
+	for _, d := range s.Destinations {
+		r.Destinations = append(r.Destinations, &boxlitev1.Destination{
+			Name: d.Host, Port: uint32(d.Port), Protocol: string(d.Protocol),
+			SentBytes: uint64(d.UpBytes), ReceivedBytes: uint64(d.DownBytes), Connections: uint64(d.Flows),
+		})
+	}
+	return r
+}

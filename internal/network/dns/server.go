@@ -61,7 +61,11 @@ type Server struct {
 	flights flights
 	slots   chan struct{} // one for each exchange that may be under way
 	last    atomic.Value  // the netip.AddrPort that has answered last
+	queries atomic.Int64
 }
+
+// Queries returns how many questions were asked.
+func (s *Server) Queries() int64 { return s.queries.Load() }
 
 // maxExchanges is how many questions wait for resolvers at the same time.
 const maxExchanges = 256
@@ -112,6 +116,7 @@ func (s *Server) Forget() {
 
 // Answer answers one query. It returns nil for what deserves no answer: what is no query.
 func (s *Server) Answer(ctx context.Context, query []byte, tcp bool) []byte {
+	s.queries.Add(1)
 	q, rcode := parseQuery(query)
 	if q == nil {
 		return nil

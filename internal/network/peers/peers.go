@@ -239,3 +239,13 @@ func (p *Peers) Close() error {
 	p.running.Wait()
 	return err
 }
+
+// Knows reports whether an address stands for another box.
+func (p *Peers) Knows(addr netip.Addr) bool { return p.Name(addr) != "" }
+
+// Name returns the name of the box for which an address stands, or "".
+func (p *Peers) Name(addr netip.Addr) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.byAddr[addr].box
+}

@@ -1,7 +1,9 @@
 package tally
 
 import (
+	"cmp"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -21,6 +23,8 @@ type Stats struct {
 	Total int64 `json:"total"`
 	// Failed are flows whose destination could not be reached.
 	Failed int64 `json:"failed"`
+	// Queries are names that were asked for.
+	Queries int64 `json:"queries"`
 	// Denied are flows, names, requests and frames that were refused.
 	Denied int64 `json:"denied"`
 	// Dropped are frames that were refused, by reason.
@@ -112,5 +116,8 @@ func (c *Counters) Stats() Stats {
 			Flows: traffic.Flows.Load(), UpBytes: traffic.Up.Load(), DownBytes: traffic.Down.Load(),
 		})
 	}
+	slices.SortFunc(s.Destinations, func(a, b Destination) int {
+		return cmp.Or(cmp.Compare(b.UpBytes+b.DownBytes, a.UpBytes+a.DownBytes), cmp.Compare(a.Host, b.Host), cmp.Compare(a.Port, b.Port))
+	})
 	return s
 }

@@ -105,6 +105,8 @@ func kernelCommandLine(spec vmm.Spec, c vmm.Capability) string {
 		"panic=-1", "reboot=t",
 		// There is no PCI bus to look for.
 		"pci=off",
+		// A network card that leads nowhere would only be in the way.
+		"dummy.numdummies=0",
 	}
 	if c.Accelerator == accelTCG {
 		if c.TSCKHz > 0 {

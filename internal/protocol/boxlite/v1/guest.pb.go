@@ -108,7 +108,7 @@ type NetworkConfig struct {
 	Mtu uint32 `protobuf:"varint,6,opt,name=mtu,proto3" json:"mtu,omitempty"`
 	// The gateways' hardware address. They are never asked for it.
 	GatewayMac []byte `protobuf:"bytes,7,opt,name=gateway_mac,json=gatewayMac,proto3" json:"gateway_mac,omitempty"`
-	// The interface's own, which it must have; empty if any is right.
+	// By which the interface is known; empty means the one that is a device.
 	Mac           []byte `protobuf:"bytes,8,opt,name=mac,proto3" json:"mac,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1106,14 +1106,12 @@ type Destination struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Port uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
 	// "tcp", "udp" or "icmp".
-	Protocol        string `protobuf:"bytes,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	SentBytes       uint64 `protobuf:"varint,4,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
-	ReceivedBytes   uint64 `protobuf:"varint,5,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
-	Connections     uint64 `protobuf:"varint,6,opt,name=connections,proto3" json:"connections,omitempty"`
-	OpenConnections uint64 `protobuf:"varint,7,opt,name=open_connections,json=openConnections,proto3" json:"open_connections,omitempty"`
-	Denied          uint64 `protobuf:"varint,8,opt,name=denied,proto3" json:"denied,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	Protocol      string `protobuf:"bytes,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	SentBytes     uint64 `protobuf:"varint,4,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	ReceivedBytes uint64 `protobuf:"varint,5,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	Connections   uint64 `protobuf:"varint,6,opt,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Destination) Reset() {
@@ -1184,20 +1182,6 @@ func (x *Destination) GetReceivedBytes() uint64 {
 func (x *Destination) GetConnections() uint64 {
 	if x != nil {
 		return x.Connections
-	}
-	return 0
-}
-
-func (x *Destination) GetOpenConnections() uint64 {
-	if x != nil {
-		return x.OpenConnections
-	}
-	return 0
-}
-
-func (x *Destination) GetDenied() uint64 {
-	if x != nil {
-		return x.Denied
 	}
 	return 0
 }
@@ -1340,7 +1324,7 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\vdns_queries\x18\v \x01(\x04R\n" +
 	"dnsQueries\x12;\n" +
 	"\fdestinations\x18\f \x03(\v2\x17.boxlite.v1.DestinationR\fdestinations\x12\x18\n" +
-	"\aenabled\x18\r \x01(\bR\aenabled\"\xfc\x01\n" +
+	"\aenabled\x18\r \x01(\bR\aenabled\"\xb9\x01\n" +
 	"\vDestination\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1a\n" +
@@ -1348,9 +1332,7 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\n" +
 	"sent_bytes\x18\x04 \x01(\x04R\tsentBytes\x12%\n" +
 	"\x0ereceived_bytes\x18\x05 \x01(\x04R\rreceivedBytes\x12 \n" +
-	"\vconnections\x18\x06 \x01(\x04R\vconnections\x12)\n" +
-	"\x10open_connections\x18\a \x01(\x04R\x0fopenConnections\x12\x16\n" +
-	"\x06denied\x18\b \x01(\x04R\x06denied\"\xa2\x01\n" +
+	"\vconnections\x18\x06 \x01(\x04R\vconnections\"\xa2\x01\n" +
 	"\n" +
 	"ExitRecord\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12.\n" +
