@@ -19,6 +19,7 @@ func TestKilled(t *testing.T) {
 	})
 	install(t, box, "hostile")
 	reach(t, box, true, "get", "http://other.example/")
+	run(t, box, "sync") // for the next start
 	info, err := box.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -30,9 +31,7 @@ func TestKilled(t *testing.T) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := box.Wait(t.Context()); err != nil {
-		t.Error(err)
-	}
+	_, _ = box.Wait(t.Context()) // it tells that nobody knows how it ended
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if left, err := (leak.Place{Home: info.HostDir, Boxes: []string{box.ID()}}).Processes(ctx); err != nil || len(left) > 0 {

@@ -185,9 +185,7 @@ func TestPorts(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := box.Wait(t.Context()); err != nil {
-			t.Error(err)
-		}
+		_, _ = box.Wait(t.Context()) // it tells that nobody knows how it ended
 		mustBeFree(t, "0.0.0.0:81")
 	})
 }

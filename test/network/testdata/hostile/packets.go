@@ -225,10 +225,11 @@ func ping(ctx context.Context, addr, data string) (string, error) {
 	if netip.MustParseAddr(addr).Is6() {
 		network, kind = "ip6:ipv6-icmp", 128
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	dialed, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 	if err != nil {
 		return "", err
 	}
+	conn := dialed.(*net.IPConn)
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, icmp(kind, 0, "\x77\x77\x00\x01"+data)); err != nil {
@@ -236,7 +237,7 @@ func ping(ctx context.Context, addr, data string) (string, error) {
 	}
 	buf := make([]byte, 2048)
 	for {
-		n, err := conn.Read(buf)
+		n, _, err := conn.ReadFrom(buf) // without the header of IP
 		if err != nil {
 			return "", err
 		}
