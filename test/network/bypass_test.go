@@ -1,3 +1,5 @@
+//go:build linux
+
 package network
 
 import (
@@ -186,13 +188,13 @@ func TestDenialIsTold(t *testing.T) {
 		}
 		if d := e.Denial; e.Box != box.ID() || e.Name != "told" || d == nil || d.Rule == "" || d.Count < 1 || e.Time.IsZero() {
 			t.Errorf("got %+v, %+v", e, e.Denial)
-		} else if d.Name == "bad.wild.example" && strings.HasPrefix(d.Rule, "bad.wild.example") {
+		} else if strings.HasPrefix(d.Rule, "bad.wild.example") {
 			count += d.Count
 		}
 	}
 	if count == 0 {
 		mustDeny(t, rt, box, "bad.wild.example")
-		t.Error("no denial names the rule")
+		t.Errorf("no denial names the rule: %q", denials(t, rt, box))
 	}
 	metrics, err := box.Metrics(t.Context())
 	if err != nil || metrics.Network == nil || metrics.Network.Denied == 0 {

@@ -1,3 +1,5 @@
+//go:build linux
+
 package network
 
 import (
@@ -47,8 +49,10 @@ func TestPorts(t *testing.T) {
 	box := newBox(t, rt, boxlite.BoxSpec{
 		Network: boxlite.Network{Allow: []string{"192.0.2.77"}}, // rules are for the other direction
 		Ports: []boxlite.Port{
-			{GuestPort: 8000}, {GuestPort: 8000, Protocol: "udp"},
-			{HostIP: "0.0.0.0", HostPort: 81, GuestPort: 8000}, {HostIP: hostIP, HostPort: 8081, GuestPort: 8000, Protocol: "udp"},
+			{GuestPort: 8000},
+			{GuestPort: 8000, Protocol: "udp"},
+			{HostIP: "0.0.0.0", HostPort: 81, GuestPort: 8000},
+			{HostIP: hostIP, HostPort: 8081, GuestPort: 8000, Protocol: "udp"},
 		},
 	})
 	install(t, box, "hostile")

@@ -1,3 +1,5 @@
+//go:build linux
+
 package network
 
 import (
@@ -83,6 +85,10 @@ func (w *internet) webHandler(server string) http.Handler {
 		w.log.add(r)
 		if file, ok := w.files.Load(path.Clean(in.URL.Path)); ok {
 			http.ServeContent(out, in, path.Base(in.URL.Path), time.Time{}, bytes.NewReader(file.([]byte)))
+			return
+		}
+		if path.Dir(in.URL.Path) != "/" {
+			http.NotFound(out, in)
 			return
 		}
 		switch in.URL.Path {

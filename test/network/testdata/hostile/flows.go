@@ -173,7 +173,7 @@ func hostServices() []attempt {
 
 // gatewayServices are all ports of the gateway but those of DNS and DHCP.
 func gatewayServices() []attempt {
-	return []attempt{{"gateway's ports", func(ctx context.Context) (string, error) {
+	return []attempt{{"gateway's ports", func(context.Context) (string, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 		defer cancel()
 		open := scan(ctx, gateway)
