@@ -3,12 +3,12 @@ package network
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/boxlite-go/boxlite/internal/network/policy"
-	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/network/proxy"
 )
 
 // inspector speaks TLS and HTTP with the guest in the server's place, for destinations
@@ -30,16 +30,48 @@ type inspector interface {
 type inspected struct {
 	Addr   netip.AddrPort // where it goes
 	Name   string         // what is known of the name
+	Names  []string       // by which the address was looked up
 	Check  func(host string) policy.Decision
 	Denied func(host, rule string)
 }
 
-// openInspector makes the inspector.
-func (n *Network) openInspector(*x509.CertPool) error {
-	if n.cfg.InspectTLS {
-		return &protocol.Error{Kind: protocol.KindUnsupported, Op: "inspect tls", Err: errors.New("not available yet")}
+// openInspector makes the inspector, if there is something to look into.
+func (n *Network) openInspector(roots *x509.CertPool) error {
+	if !n.cfg.InspectTLS && len(n.cfg.Secrets) == 0 && len(n.cfg.Policy.Allow)+len(n.cfg.Policy.Deny) == 0 {
+		return nil
 	}
+	p, err := proxy.New(proxy.Options{
+		Secrets: n.cfg.Secrets, Roots: roots, Log: n.log,
+		Dial: func(ctx context.Context, f proxy.Flow, name string) (net.Conn, error) { return n.dialer.TCP(ctx, f.Addr, name) },
+	})
+	if err != nil {
+		return err
+	}
+	n.inspector = looking{p}
 	return nil
+}
+
+// looking is a proxy as inspector.
+type looking struct{ *proxy.Proxy }
+
+func (l looking) ServeTLS(ctx context.Context, conn net.Conn, f inspected) {
+	l.Proxy.ServeTLS(ctx, conn, proxy.Flow(f))
+}
+
+func (l looking) ServeHTTP(ctx context.Context, conn net.Conn, f inspected) {
+	l.Proxy.ServeHTTP(ctx, conn, proxy.Flow(f))
+}
+
+// withSecrets adds what allows the hosts of secrets, where there is an allow list.
+func (n *Network) withSecrets(c policy.Config) policy.Config {
+	if len(c.Allow) == 0 {
+		return c
+	}
+	c.Allow = slices.Clone(c.Allow)
+	for _, s := range n.cfg.Secrets {
+		c.Allow = append(c.Allow, s.Rules()...)
+	}
+	return c
 }
 
 func (n *Network) intercepts(name string, port uint16) bool {

@@ -79,7 +79,7 @@ func New(cfg Config, log *slog.Logger, denied func(Denial)) (_ *Network, err err
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	compiled, err := policy.Compile(cfg.Policy)
+	compiled, err := policy.Compile(n.withSecrets(cfg.Policy))
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (n *Network) CA() []byte {
 
 // SetPolicy replaces the policy. Flows that it does not allow are reset.
 func (n *Network) SetPolicy(cfg policy.Config) error {
-	compiled, err := policy.Compile(cfg)
+	compiled, err := policy.Compile(n.withSecrets(cfg))
 	if err != nil {
 		return err
 	}
