@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"internal/vmm/engines"},
 	{"internal/vmm/qemu"}, // every engine is here, so none imports another
 	{"internal/vmm", "internal/network"},
-	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe", "internal/network/link", "internal/network/policy"},
+	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe"},
 	{"internal/assets", "internal/audit"},
 	{"internal/protocol", "internal/durable", "internal/stage", "internal/logfile", "internal/suggest", "kernel"},
 }
