@@ -19,11 +19,11 @@ type Config struct {
 	Search  []string `json:"search,omitempty"`
 	// InspectTLS looks into all TLS on port 443, with the box's own authority.
 	InspectTLS bool `json:"inspectTLS,omitempty"`
+	// Secrets are put into requests to their hosts, which need no rule to be reached.
+	Secrets []proxy.Secret `json:"secrets,omitempty"`
 	// CACerts are certificates, PEM, that servers may also be verified with.
 	CACerts string `json:"caCerts,omitempty"`
 	Ports   []Port `json:"ports,omitempty"`
-	// Secrets are put into requests to their hosts.
-	Secrets []proxy.Secret `json:"secrets,omitempty"`
 	// UpBytesPerSecond and DownBytesPerSecond limit what the guest sends and gets; 0 is
 	// no limit. Headers count.
 	UpBytesPerSecond   int64 `json:"upBytesPerSecond,omitempty"`

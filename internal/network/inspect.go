@@ -80,7 +80,7 @@ func (n *Network) connectTLS(f *flow, conn *replay, hello sniff.Hello, strict bo
 		return
 	}
 	if intercept {
-		n.inspector.ServeTLS(f.ctx, conn, n.inspected(f, hello.SNI))
+		n.inspector.ServeTLS(f.ctx, counting(conn, f), n.inspected(f, hello.SNI))
 		return
 	}
 	n.connect(f, conn)
@@ -91,7 +91,7 @@ func (n *Network) connectTLS(f *flow, conn *replay, hello sniff.Hello, strict bo
 // same address, which an allowed name has.
 func (n *Network) connectHTTP(f *flow, conn *replay, strict bool) {
 	if n.inspector != nil && (strict || n.inspector.InterceptsHTTP(f.question.Addr.Port())) {
-		n.inspector.ServeHTTP(f.ctx, conn, n.inspected(f, ""))
+		n.inspector.ServeHTTP(f.ctx, counting(conn, f), n.inspected(f, ""))
 		return
 	}
 	if strict && !n.allowHost(f, conn.ahead) {
@@ -170,31 +170,6 @@ func (n *Network) allowSeen(f *flow, name, kind string) bool {
 		f.saw(name)
 	}
 	return true
-}
-
-// inspected describes a flow to the inspector.
-func (n *Network) inspected(f *flow, name string) inspected {
-	addr, _ := f.target()
-	question := f.question
-	question.Kind = policy.Seen
-	return inspected{
-		Addr: addr, Name: name,
-		Check: func(host string) policy.Decision {
-			q := question
-			q.Name = host
-			p := n.policy.Load()
-			// Where nothing had to be looked into, hosts of requests don't either.
-			if flow := p.Decide(f.question); flow.Verdict == policy.Allow {
-				return flow
-			}
-			return p.Decide(q)
-		},
-		Denied: func(host, rule string) {
-			q := question
-			q.Name = host
-			n.refuse("http", q, rule)
-		},
-	}
 }
 
 // first is what a flow said first.

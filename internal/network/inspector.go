@@ -3,49 +3,117 @@ package network
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"net"
-	"net/netip"
+	"slices"
+	"sync/atomic"
 
+	"github.com/boxlite-go/boxlite/internal/network/egress"
 	"github.com/boxlite-go/boxlite/internal/network/policy"
+	"github.com/boxlite-go/boxlite/internal/network/proxy"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
-// inspector speaks TLS and HTTP with the guest in the server's place, for destinations
-// whose requests are looked into one by one.
-type inspector interface {
-	// CA returns the certificate of the box's own authority, PEM.
-	CA() []byte
-	// Intercepts reports whether TLS with a destination is looked into, InterceptsPort
-	// whether that can be so at a port, and InterceptsHTTP whether plain HTTP is.
-	Intercepts(name string, port uint16) bool
-	InterceptsPort(port uint16) bool
-	InterceptsHTTP(port uint16) bool
-	// ServeTLS and ServeHTTP serve a connection to its end, and close it.
-	ServeTLS(ctx context.Context, conn net.Conn, f inspected)
-	ServeHTTP(ctx context.Context, conn net.Conn, f inspected)
+// openInspector makes what speaks TLS and HTTP with the guest in the server's place, for
+// destinations whose requests are looked into one by one.
+func (n *Network) openInspector(roots *x509.CertPool) (err error) {
+	n.inspector, err = proxy.New(proxy.Options{Secrets: n.cfg.Secrets, Roots: roots, Dial: n.dialInspected, Log: n.log})
+	return err
 }
 
-// inspected is a flow that is looked into.
-type inspected struct {
-	Addr   netip.AddrPort // where it goes
-	Name   string         // what is known of the name
-	Check  func(host string) policy.Decision
-	Denied func(host, rule string)
-}
-
-// openInspector makes the inspector.
-func (n *Network) openInspector(*x509.CertPool) error {
-	if n.cfg.InspectTLS {
-		return &protocol.Error{Kind: protocol.KindUnsupported, Op: "inspect tls", Err: errors.New("not available yet")}
+// dialInspected connects the inspector to where a flow goes.
+func (n *Network) dialInspected(ctx context.Context, f proxy.Flow, name string) (net.Conn, error) {
+	if egress.IsHost(f.Addr.Addr()) {
+		name = "" // no proxy is asked for the host's own ports
 	}
-	return nil
+	conn, err := n.dialer.TCP(ctx, f.Addr, name)
+	if err != nil {
+		n.counters.Failed.Add(1)
+	}
+	return conn, err
 }
 
 func (n *Network) intercepts(name string, port uint16) bool {
-	return n.inspector != nil && name != "" && (n.cfg.InspectTLS || n.inspector.Intercepts(name, port))
+	return n.inspector != nil && name != "" && (n.cfg.InspectTLS && port == httpsPort || n.inspector.Intercepts(name, port))
 }
 
 func (n *Network) interceptsPort(port uint16) bool {
 	return n.inspector != nil && (n.inspector.InterceptsPort(port) || n.cfg.InspectTLS && port == httpsPort)
+}
+
+// compile makes a policy that also lets flows to the hosts of secrets pass, if it lets
+// only some pass at all.
+func compile(cfg policy.Config, secrets []proxy.Secret) (*policy.Policy, error) {
+	if len(cfg.Allow) > 0 {
+		cfg.Allow = slices.Clone(cfg.Allow)
+		for _, s := range secrets {
+			cfg.Allow = append(cfg.Allow, s.Rules()...)
+		}
+	}
+	return policy.Compile(cfg)
+}
+
+// SetSecrets replaces the secrets, for requests that begin from now on. Flows to hosts
+// that only the old ones allowed are reset.
+func (n *Network) SetSecrets(secrets []proxy.Secret) error {
+	n.settings.Lock()
+	defer n.settings.Unlock()
+	if err := n.inspector.SetSecrets(secrets); err != nil {
+		return err
+	}
+	n.cfg.Secrets = slices.Clone(secrets)
+	return n.applyPolicy(n.cfg.Policy)
+}
+
+// inspected describes a flow to the inspector.
+func (n *Network) inspected(f *flow, name string) proxy.Flow {
+	addr, _ := f.target()
+	question := f.question
+	question.Kind = policy.Seen
+	names := question.Names
+	if isAlias(question.Addr.Addr()) {
+		names = []string{protocol.HostAlias}
+	}
+	return proxy.Flow{
+		Addr: addr, Name: name, Names: names,
+		Check: func(host string) policy.Decision {
+			q := question
+			q.Name = host
+			p := n.policy.Load()
+			// Where nothing had to be looked into, hosts of requests don't either.
+			if flow := p.Decide(f.question); flow.Verdict == policy.Allow {
+				return flow
+			}
+			return p.Decide(q)
+		},
+		Denied: func(host, rule string) {
+			q := question
+			q.Name = host
+			n.refuse("http", q, rule)
+		},
+	}
+}
+
+// inspectedConn is a connection of the guest whose bytes are counted.
+type inspectedConn struct {
+	*replay
+	up, down *atomic.Int64
+}
+
+// counting counts what the inspector reads and writes, as a relay would.
+func counting(conn *replay, f *flow) net.Conn {
+	return &inspectedConn{conn, &f.traffic.Up, &f.traffic.Down}
+}
+
+// Read reads what the guest sent.
+func (c *inspectedConn) Read(b []byte) (int, error) {
+	n, err := c.replay.Read(b)
+	c.up.Add(int64(n))
+	return n, err
+}
+
+// Write writes to the guest.
+func (c *inspectedConn) Write(b []byte) (int, error) {
+	n, err := c.replay.Write(b)
+	c.down.Add(int64(n))
+	return n, err
 }

@@ -185,7 +185,7 @@ func TestNamesAreHeldAgainstHost(t *testing.T) {
 		g.lookup(t, allowed)
 		for host, want := range map[string]bool{allowed: true, forbidden: false} {
 			conn := g.mustDial(t, far(port))
-			fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+			fmt.Fprintf(conn, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host)
 			got, _ := io.ReadAll(conn)
 			if strings.HasSuffix(string(got), "hello "+host) != want {
 				t.Errorf("port %d, host %q: got %q", port, host, got)

@@ -23,6 +23,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/network/netstack"
 	"github.com/boxlite-go/boxlite/internal/network/peers"
 	"github.com/boxlite-go/boxlite/internal/network/policy"
+	"github.com/boxlite-go/boxlite/internal/network/proxy"
 	"github.com/boxlite-go/boxlite/internal/network/tally"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
@@ -41,7 +42,7 @@ type Network struct {
 
 	policy    atomic.Pointer[policy.Policy]
 	dns       *dns.Server
-	inspector inspector // nil if nothing is looked into request by request
+	inspector *proxy.Proxy
 	dialer    *egress.Dialer
 	lease     local.Lease
 	denials   *tally.Denials
@@ -55,6 +56,8 @@ type Network struct {
 	pings pings
 	peers *peers.Peers // nil if the box is in no shared network
 	ports ports
+
+	settings sync.Mutex // while policy and secrets are replaced; cfg has the current ones
 
 	mu       sync.Mutex
 	endpoint link.Endpoint
@@ -79,7 +82,7 @@ func New(cfg Config, log *slog.Logger, denied func(Denial)) (_ *Network, err err
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	compiled, err := policy.Compile(cfg.Policy)
+	compiled, err := compile(cfg.Policy, cfg.Secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -159,20 +162,24 @@ func (n *Network) Serve(endpoint link.Endpoint) {
 	n.tasks.Go(func() { n.transmit(endpoint) })
 }
 
-// CA returns the certificate of the box's own authority, PEM, or nil if there is none.
-func (n *Network) CA() []byte {
-	if n.inspector == nil {
-		return nil
-	}
-	return n.inspector.CA()
-}
+// CA returns the certificate of the box's own authority, PEM. The guest needs it if there
+// are secrets or TLS is inspected.
+func (n *Network) CA() []byte { return n.inspector.CA() }
 
 // SetPolicy replaces the policy. Flows that it does not allow are reset.
 func (n *Network) SetPolicy(cfg policy.Config) error {
-	compiled, err := policy.Compile(cfg)
+	n.settings.Lock()
+	defer n.settings.Unlock()
+	return n.applyPolicy(cfg)
+}
+
+// applyPolicy makes a policy, and the secrets that there are now, decide.
+func (n *Network) applyPolicy(cfg policy.Config) error {
+	compiled, err := compile(cfg, n.cfg.Secrets)
 	if err != nil {
 		return err
 	}
+	n.cfg.Policy = cfg
 	n.policy.Store(compiled)
 	n.dns.Forget()
 	for _, f := range n.flows.snapshot() {
