@@ -34,5 +34,9 @@ func networkCalls(pid int) calls {
 			c.only = append(c.only, with("socket", equals(0, family), equals(1, kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)))
 		}
 	}
+	// Those for echo requests are made without flags (golang.org/x/net/icmp).
+	for family, protocol := range map[uint64]uint64{unix.AF_INET: unix.IPPROTO_ICMP, unix.AF_INET6: unix.IPPROTO_ICMPV6} {
+		c.only = append(c.only, with("socket", equals(0, family), equals(1, unix.SOCK_DGRAM), equals(2, protocol)))
+	}
 	return c
 }
