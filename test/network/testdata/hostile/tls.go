@@ -57,7 +57,7 @@ func tlsTricks() []attempt {
 		handshake("address as name", at, &tls.Config{ServerName: allowedIP}) // sent without one
 		handshake("no name, http/2", at, &tls.Config{NextProtos: []string{"h2"}})
 		handshake("another name, odd protocol", at, &tls.Config{ServerName: bad, NextProtos: []string{"acme-tls/1"}})
-		for _, in := range []string{"pieces", "records", "two names", "ech", "no name", "sslv2", "nul", "dot", "unicode"} {
+		for _, in := range []string{"pieces", "records", "two names", "ech", "no name", "sslv2", "nul", "dot", "unicode", "late"} {
 			list = append(list, attempt{"hello, " + in + ", " + at, func(ctx context.Context) (string, error) {
 				return sendHello(ctx, at, in)
 			}})
@@ -73,9 +73,12 @@ func sendHello(ctx context.Context, addr, how string) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
+	_ = conn.SetDeadline(time.Now().Add(2 * patience))
 	var pieces []string
 	switch how {
+	case "late": // when nobody may be waiting for it any more
+		<-time.After(patience)
+		pieces = []string{record(hello(bad))}
 	case "pieces":
 		for _, b := range []byte(record(hello(bad))) {
 			pieces = append(pieces, string([]byte{b}))
@@ -166,6 +169,21 @@ func inspected() []attempt {
 				return reached(text, err)
 			}})
 		}
+		list = append(list, attempt{"inside, late, " + at, func(context.Context) (string, error) {
+			plain, err := net.Dial("tcp", at)
+			if err != nil {
+				return "", err
+			}
+			defer plain.Close()
+			<-time.After(patience)
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			conn := tls.Client(plain, &tls.Config{ServerName: good, InsecureSkipVerify: true})
+			if err := conn.HandshakeContext(ctx); err != nil {
+				return "", err
+			}
+			return reached(talk(ctx, conn, getFor(bad)))
+		}})
 		for name, hosts := range map[string][]string{
 			"authority": {bad}, "coalesced": {good, bad}, "host beside": {good + "|" + bad}, "host alone": {"|" + bad},
 			"upper case": {"EVIL.example"}, "final dot": {"evil.example."}, "user": {good + "@evil.example"}, "with port": {"evil.example:443"},
