@@ -77,13 +77,18 @@ func (s *session) substitution(name string) *substitution {
 	if name == "" {
 		return nil
 	}
-	if !s.tls && !slices.ContainsFunc(s.flow.Names, func(known string) bool {
-		canonical, err := policy.Canonical(known)
-		return err == nil && canonical == name
-	}) {
+	if !s.tls && !s.knows(name) {
 		return nil // nothing shows that the server has this name
 	}
 	return s.proxy.secrets.Load().to(name, s.flow.Addr.Port(), !s.tls)
+}
+
+// knows reports whether the flow's address was looked up by a canonical name.
+func (s *session) knows(name string) bool {
+	return slices.ContainsFunc(s.flow.Names, func(known string) bool {
+		canonical, err := policy.Canonical(known)
+		return err == nil && canonical == name
+	})
 }
 
 // refuse answers a request that may not be.

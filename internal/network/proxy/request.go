@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -30,6 +32,8 @@ func (e *exchange) prepare() error {
 	target.Scheme, target.Host, target.User = "http", e.session.flow.Addr.String(), nil
 	if e.session.tls {
 		target.Scheme = "https"
+	} else if e.name != "" { // each name has connections of its own: see nameIn
+		target.Host = net.JoinHostPort(e.name, strconv.Itoa(int(e.session.flow.Addr.Port())))
 	}
 	e.out = (&http.Request{
 		Method: in.Method, URL: &target, Host: in.Host, Header: in.Header.Clone(),

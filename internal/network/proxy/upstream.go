@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/boxlite-go/boxlite/internal/network/policy"
 )
 
 // idleTimeout is how long a connection to a server that nothing needs is kept, as long as
@@ -39,7 +41,7 @@ func (u *upstream) transport(isHTTP2 bool) *http.Transport {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(isHTTP2)
 	t := &http.Transport{
-		DialContext:         func(ctx context.Context, _, _ string) (net.Conn, error) { return u.dial(ctx) },
+		DialContext:         func(ctx context.Context, _, address string) (net.Conn, error) { return u.dial(ctx, u.nameIn(address)) },
 		TLSClientConfig:     u.config(nil),
 		TLSHandshakeTimeout: handshakeTimeout, ExpectContinueTimeout: time.Second,
 		DisableCompression: true, Protocols: &protocols,
@@ -59,11 +61,29 @@ func (u *upstream) config(protocols []string) *tls.Config {
 	}
 }
 
+// nameIn returns the name by which the server is to be reached: that of TLS, or else the
+// one of the request, if the server's address was looked up by it. Any other would let the
+// guest choose where a proxy of the host connects to.
+func (u *upstream) nameIn(address string) string {
+	if u.session.tls {
+		return u.session.name
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return ""
+	}
+	name, err := policy.Canonical(host)
+	if err != nil || !u.session.knows(name) {
+		return ""
+	}
+	return name
+}
+
 // dial connects to the server.
-func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
+func (u *upstream) dial(ctx context.Context, name string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	conn, err := u.session.proxy.dial(ctx, u.session.flow, u.session.name)
+	conn, err := u.session.proxy.dial(ctx, u.session.flow, name)
 	if err != nil {
 		return nil, &dialError{err}
 	}
@@ -80,7 +100,7 @@ func (u *upstream) dial(ctx context.Context) (net.Conn, error) {
 
 // dialTLS connects to the server for a protocol that is not HTTP.
 func (u *upstream) dialTLS(ctx context.Context, protocols []string) (*tls.Conn, error) {
-	conn, err := u.dial(ctx)
+	conn, err := u.dial(ctx, u.session.name)
 	if err != nil {
 		return nil, err
 	}
