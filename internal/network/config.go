@@ -17,7 +17,8 @@ type Config struct {
 	// the domains to try; nil means the host's.
 	Servers []string `json:"servers,omitempty"`
 	Search  []string `json:"search,omitempty"`
-	// InspectTLS looks into all TLS on port 443, with the box's own authority.
+	// InspectTLS looks into all TLS that names allow, and into all on port 443, with the
+	// box's own authority.
 	InspectTLS bool `json:"inspectTLS,omitempty"`
 	// Secrets are put into requests to their hosts, which need no rule to be reached.
 	Secrets []proxy.Secret `json:"secrets,omitempty"`

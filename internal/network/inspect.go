@@ -25,8 +25,12 @@ func (n *Network) looksFirst(f *flow, verdict policy.Verdict) bool {
 	if n.interceptsPort(port) {
 		return true
 	}
-	return verdict == policy.Inspect && (port == httpPort || port == httpsPort)
+	return verdict == policy.Inspect && (guestSpeaksFirst(port) || n.cfg.InspectTLS)
 }
+
+// guestSpeaksFirst reports whether a port is one where servers wait for what they are
+// asked, in TLS or HTTP.
+func guestSpeaksFirst(port uint16) bool { return port == httpPort || port == httpsPort }
 
 // lookFirst accepts a connection, reads what the guest says first, and connects it to
 // whom that is for. Strict means that nothing else may pass.
@@ -36,11 +40,22 @@ func (n *Network) lookFirst(f *flow, a *attempt, strict bool) {
 		return
 	}
 	conn := &replay{guestConn: guest}
+	port := f.question.Addr.Port()
+	mustSpeak := strict && (guestSpeaksFirst(port) || n.interceptsPort(port))
 	limit := lenientWait
-	if strict {
+	if mustSpeak {
 		limit = strictWait
 	}
 	first := n.look(f, conn, limit)
+	if strict && !mustSpeak && first.err != nil && len(conn.ahead) == 0 {
+		server, err := n.dial(f)
+		if err != nil {
+			f.reset()
+			return
+		}
+		n.watch(f, conn, server)
+		return
+	}
 	if first.err != nil && strict {
 		n.refuseUnreadable(f, conn)
 		f.reset()
@@ -54,7 +69,7 @@ func (n *Network) lookFirst(f *flow, a *attempt, strict bool) {
 		n.connectHTTP(f, conn, strict)
 		return
 	}
-	if strict && !n.allowSeen(f, "", "tls") {
+	if strict && (mustSpeak || first.kind != sniff.Unknown) && !n.allowSeen(f, "", "tls") {
 		f.reset()
 		return
 	}
@@ -131,7 +146,13 @@ func (n *Network) lookMeanwhile(f *flow, a *attempt) {
 	if err != nil {
 		return
 	}
-	conn := &replay{guestConn: guest}
+	n.watch(f, &replay{guestConn: guest}, server)
+}
+
+// watch relays between the guest and a server to which it is connected already. What it
+// says first may still end that.
+func (n *Network) watch(f *flow, conn *replay, server net.Conn) {
+	guest := conn.guestConn
 	down := make(chan error, 1)
 	go func() { down <- pass(guest, server, &f.traffic.Down) }()
 
@@ -140,6 +161,9 @@ func (n *Network) lookMeanwhile(f *flow, a *attempt) {
 	switch {
 	case !allowed:
 		n.refuseUnreadable(f, conn)
+	case first.kind == sniff.TLS && n.cfg.InspectTLS:
+		n.refuse("tls", f.question, "(too late to look into it)")
+		allowed = false
 	case first.kind == sniff.TLS:
 		name := first.hello.SNI
 		if first.hello.ECH {

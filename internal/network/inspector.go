@@ -33,7 +33,7 @@ func (n *Network) dialInspected(ctx context.Context, f proxy.Flow, name string) 
 }
 
 func (n *Network) intercepts(name string, port uint16) bool {
-	return n.inspector != nil && name != "" && (n.cfg.InspectTLS && port == httpsPort || n.inspector.Intercepts(name, port))
+	return n.inspector != nil && name != "" && (n.cfg.InspectTLS || n.inspector.Intercepts(name, port))
 }
 
 func (n *Network) interceptsPort(port uint16) bool {
