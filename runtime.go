@@ -20,6 +20,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/image"
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/network/peers"
 )
 
 // Options says how to open a [Runtime]. The zero value is fine.
@@ -295,6 +296,16 @@ func (rt *Runtime) Remove(ctx context.Context, ref string, force bool) error {
 	return rt.remove(ctx, id, force)
 }
 
+// discard deletes a box, which must not be active, and unlocks it.
+func (rt *Runtime) discard(l *box.Locked) error {
+	if len(l.Config.Network.Join) > 0 && !l.State.Status.Active() { // while its name can't be another's yet
+		if err := peers.Leave(filepath.Join(rt.home, dirNetworks), l.Config.Name); err != nil {
+			rt.debug("shared networks not left", l.Config.Label(), "error", err)
+		}
+	}
+	return l.Remove()
+}
+
 func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 	var stopErr error // which matters only if the box still runs
 	if force {
@@ -307,7 +318,7 @@ func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 	if err != nil {
 		return cmp.Or(stopErr, err)
 	}
-	err = l.Remove()
+	err = rt.discard(l)
 	rt.debug("removed the box", l.Config.Label(), "error", err)
 	if stopErr != nil && !l.Removed() {
 		return stopErr

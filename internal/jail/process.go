@@ -12,9 +12,9 @@ type Role string
 const (
 	// RoleQEMU is that of QEMU as a VMM.
 	RoleQEMU Role = "qemu"
-	// RoleShim is that of the shim once it has sealed itself, RoleShimNetwork that of
-	// one that serves its box's network.
-	RoleShim        Role = "shim"
+	// RoleShim is that of the shim once it has sealed itself.
+	RoleShim Role = "shim"
+	// RoleShimNetwork is that of a shim that serves its box's network.
 	RoleShimNetwork Role = "shim with a network"
 )
 

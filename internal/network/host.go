@@ -15,14 +15,14 @@ func (n *Network) IPv6() bool { return egress.HasIPv6() }
 func (n *Network) Search() []string { return n.lease.Search }
 
 // Trusted returns the certificate authorities, PEM, that the guest's programs should
-// trust beside their own: those that were given, and the box's own if there is one.
+// trust beside their own: those that were given, and the box's own if it is used.
 func (n *Network) Trusted() []string {
 	var trusted []string
 	if n.cfg.CACerts != "" {
 		trusted = append(trusted, n.cfg.CACerts)
 	}
-	if ca := n.CA(); ca != nil {
-		trusted = append(trusted, string(ca))
+	if n.replacesServers() {
+		trusted = append(trusted, string(n.inspector.CA()))
 	}
 	return trusted
 }

@@ -101,16 +101,11 @@ func (n *Network) connectTLS(f *flow, conn *replay, hello sniff.Hello, strict bo
 	n.connect(f, conn)
 }
 
-// connectHTTP connects a flow that began with a request of HTTP/1. Without an inspector,
-// the first request decides for those that follow in the same connection: they go to the
-// same address, which an allowed name has.
+// connectHTTP connects a flow that began with a request of HTTP/1. Where names decide,
+// each request in the connection is looked into.
 func (n *Network) connectHTTP(f *flow, conn *replay, strict bool) {
-	if n.inspector != nil && (strict || n.inspector.InterceptsHTTP(f.question.Addr.Port())) {
+	if strict || n.inspector.InterceptsHTTP(f.question.Addr.Port()) {
 		n.inspector.ServeHTTP(f.ctx, counting(conn, f), n.inspected(f, ""))
-		return
-	}
-	if strict && !n.allowHost(f, conn.ahead) {
-		f.reset()
 		return
 	}
 	n.connect(f, conn)

@@ -32,12 +32,15 @@ func (n *Network) dialInspected(ctx context.Context, f proxy.Flow, name string) 
 	return conn, err
 }
 
+// replacesServers reports whether some TLS of the guest ends here instead of at a server.
+func (n *Network) replacesServers() bool { return n.cfg.InspectTLS || len(n.cfg.Secrets) > 0 }
+
 func (n *Network) intercepts(name string, port uint16) bool {
-	return n.inspector != nil && name != "" && (n.cfg.InspectTLS || n.inspector.Intercepts(name, port))
+	return name != "" && (n.cfg.InspectTLS || n.inspector.Intercepts(name, port))
 }
 
 func (n *Network) interceptsPort(port uint16) bool {
-	return n.inspector != nil && (n.inspector.InterceptsPort(port) || n.cfg.InspectTLS && port == httpsPort)
+	return n.inspector.InterceptsPort(port) || n.cfg.InspectTLS && port == httpsPort
 }
 
 // compile makes a policy that also lets flows to the hosts of secrets pass, if it lets
@@ -50,18 +53,6 @@ func compile(cfg policy.Config, secrets []proxy.Secret) (*policy.Policy, error) 
 		}
 	}
 	return policy.Compile(cfg)
-}
-
-// SetSecrets replaces the secrets, for requests that begin from now on. Flows to hosts
-// that only the old ones allowed are reset.
-func (n *Network) SetSecrets(secrets []proxy.Secret) error {
-	n.settings.Lock()
-	defer n.settings.Unlock()
-	if err := n.inspector.SetSecrets(secrets); err != nil {
-		return err
-	}
-	n.cfg.Secrets = slices.Clone(secrets)
-	return n.applyPolicy(n.cfg.Policy)
 }
 
 // inspected describes a flow to the inspector.

@@ -57,7 +57,7 @@ type Network struct {
 	peers *peers.Peers // nil if the box is in no shared network
 	ports ports
 
-	settings sync.Mutex // while policy and secrets are replaced; cfg has the current ones
+	settings sync.Mutex // while the policy is replaced; cfg has the current one
 
 	mu       sync.Mutex
 	endpoint link.Endpoint
@@ -162,19 +162,10 @@ func (n *Network) Serve(endpoint link.Endpoint) {
 	n.tasks.Go(func() { n.transmit(endpoint) })
 }
 
-// CA returns the certificate of the box's own authority, PEM. The guest needs it if there
-// are secrets or TLS is inspected.
-func (n *Network) CA() []byte { return n.inspector.CA() }
-
 // SetPolicy replaces the policy. Flows that it does not allow are reset.
 func (n *Network) SetPolicy(cfg policy.Config) error {
 	n.settings.Lock()
 	defer n.settings.Unlock()
-	return n.applyPolicy(cfg)
-}
-
-// applyPolicy makes a policy, and the secrets that there are now, decide.
-func (n *Network) applyPolicy(cfg policy.Config) error {
 	compiled, err := compile(cfg, n.cfg.Secrets)
 	if err != nil {
 		return err

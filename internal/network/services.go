@@ -84,6 +84,7 @@ func (n *Network) newDNS() (*dns.Server, []string, error) {
 		},
 		Lookup: n.lookupPeer,
 		IPv6:   egress.HasIPv6,
+		NoECH:  n.replacesServers,
 		Denied: func(name, _, rule string) {
 			n.denials.Add(Denial{Kind: "dns", Name: name, Rule: rule})
 		},

@@ -17,7 +17,7 @@ var layers = [][]string{
 	{"internal/vmm/qemu"}, // every engine is here, so none imports another
 	{"internal/vmm", "internal/network"},
 	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe", "internal/network/link", "internal/network/policy", "internal/socket"},
-	{"internal/assets", "internal/audit"},
+	{"internal/assets", "internal/audit", "internal/secret"},
 	{"internal/protocol", "internal/durable", "internal/stage", "internal/logfile", "internal/suggest", "kernel"},
 }
 

@@ -80,7 +80,7 @@ func (s *session) substitution(name string) *substitution {
 	if !s.tls && !s.knows(name) {
 		return nil // nothing shows that the server has this name
 	}
-	return s.proxy.secrets.Load().to(name, s.flow.Addr.Port(), !s.tls)
+	return s.proxy.secrets.to(name, s.flow.Addr.Port(), !s.tls)
 }
 
 // knows reports whether the flow's address was looked up by a canonical name.

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -53,7 +52,7 @@ type Proxy struct {
 	log   *slog.Logger
 
 	authority *authority
-	secrets   atomic.Pointer[table]
+	secrets   *table
 	sessions  tls.ClientSessionCache // with servers
 	memory    *semaphore.Weighted    // of the bodies that are held at one time
 }
@@ -67,9 +66,11 @@ func New(o Options) (*Proxy, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	if err := p.SetSecrets(o.Secrets); err != nil {
+	secrets, err := compile(o.Secrets)
+	if err != nil {
 		return nil, err
 	}
+	p.secrets = secrets
 	if p.roots == nil {
 		roots, err := x509.SystemCertPool()
 		if err != nil {
@@ -88,30 +89,20 @@ func New(o Options) (*Proxy, error) {
 // CA returns the certificate of the box's authority, PEM.
 func (p *Proxy) CA() []byte { return p.authority.pem }
 
-// SetSecrets replaces the secrets, for requests that begin from now on.
-func (p *Proxy) SetSecrets(secrets []Secret) error {
-	t, err := compile(secrets)
-	if err != nil {
-		return err
-	}
-	p.secrets.Store(t)
-	return nil
-}
-
 // Intercepts reports whether a secret is for TLS with a name at a port.
 func (p *Proxy) Intercepts(name string, port uint16) bool {
 	canonical, err := policy.Canonical(name)
-	return err == nil && p.secrets.Load().any(func(h host) bool { return h.is(canonical, port, false) })
+	return err == nil && p.secrets.any(func(h host) bool { return h.is(canonical, port, false) })
 }
 
 // InterceptsPort reports whether a secret is for a host at a port.
 func (p *Proxy) InterceptsPort(port uint16) bool {
-	return p.secrets.Load().any(func(h host) bool { return h.port == port })
+	return p.secrets.any(func(h host) bool { return h.port == port })
 }
 
 // InterceptsHTTP reports whether a secret is for a host at a port without TLS.
 func (p *Proxy) InterceptsHTTP(port uint16) bool {
-	return p.secrets.Load().any(func(h host) bool { return h.port == port && h.plain })
+	return p.secrets.any(func(h host) bool { return h.port == port && h.plain })
 }
 
 // parsePort reads a port's number.

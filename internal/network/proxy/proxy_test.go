@@ -37,6 +37,7 @@ type world struct {
 	log    *syncBuffer
 
 	mu     sync.Mutex
+	addr   string // of the server
 	denied []string
 	flow   Flow
 }
@@ -65,6 +66,7 @@ func newWorld(t testing.TB, handler http.HandlerFunc, hosts ...string) *world {
 	w.server.EnableHTTP2 = true
 	w.server.StartTLS()
 	t.Cleanup(w.server.Close)
+	w.addr = w.server.Listener.Addr().String()
 	roots := x509.NewCertPool()
 	roots.AddCert(w.server.Certificate())
 	var secrets []Secret
@@ -74,7 +76,7 @@ func newWorld(t testing.TB, handler http.HandlerFunc, hosts ...string) *world {
 	p, err := New(Options{
 		Secrets: secrets, Roots: roots, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Dial: func(ctx context.Context, _ Flow, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "tcp", w.server.Listener.Addr().String())
+			return new(net.Dialer).DialContext(ctx, "tcp", w.addr)
 		},
 	})
 	if err != nil {

@@ -203,6 +203,6 @@ type lines struct{ proxy *Proxy }
 
 // Write logs a message, in which there may be anything.
 func (l lines) Write(b []byte) (int, error) {
-	l.proxy.log.Debug("server for the guest", "err", l.proxy.secrets.Load().all.String(string(b)))
+	l.proxy.log.Debug("server for the guest", "err", l.proxy.secrets.all.String(string(b)))
 	return len(b), nil
 }

@@ -110,8 +110,7 @@ func TestTLSWithoutHTTP(t *testing.T) {
 			}()
 		}
 	}()
-	w.server.Listener.Close()
-	w.server.Listener = echo
+	w.addr = echo.Addr().String()
 	for _, protocols := range [][]string{{"other", "echo"}, nil} {
 		raw, err := w.dial(t.Context(), true)
 		if err != nil {

@@ -2,6 +2,8 @@ package tally
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,28 +13,38 @@ import (
 
 func TestEqualDenialsAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var told []Denial
-		d := NewDenials(func(denial Denial) { told = append(told, denial) })
+		var mu sync.Mutex
+		var all []Denial
+		d := NewDenials(func(denial Denial) {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, denial)
+		})
+		sofar := func() []Denial {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(all)
+		}
 		for range 5 {
 			d.Add(Denial{Kind: "dns", Name: "a"})
 		}
 		d.Add(Denial{Kind: "dns", Name: "b"})
-		if len(told) != 2 || told[0].Count != 1 || told[1].Name != "b" {
+		if told := sofar(); len(told) != 2 || told[0].Count != 1 || told[1].Name != "b" {
 			t.Fatalf("at first: %+v", told)
 		}
 		<-time.After(period)
 		synctest.Wait()
-		if len(told) != 3 || told[2].Name != "a" || told[2].Count != 4 {
+		if told := sofar(); len(told) != 3 || told[2].Name != "a" || told[2].Count != 4 {
 			t.Fatalf("after a minute: %+v", told)
 		}
 		d.Add(Denial{Kind: "dns", Name: "a"})
 		d.Add(Denial{Kind: "dns", Name: "a"})
 		d.Close()
-		if len(told) != 5 || told[4].Count != 1 || d.Total() != 8 {
+		if told := sofar(); len(told) != 5 || told[4].Count != 1 || d.Total() != 8 {
 			t.Fatalf("in the end: %+v", told)
 		}
 		d.Add(Denial{Kind: "dns", Name: "c"})
-		if len(told) != 5 {
+		if told := sofar(); len(told) != 5 {
 			t.Error("told after the end")
 		}
 	})
