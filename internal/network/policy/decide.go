@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -52,8 +53,15 @@ func (p *Policy) flow(q Question) (d Decision, byAddress bool) {
 	if r := p.deny.find(func(r *rule) bool { return isFor(r) && r.hasAddr(all...) && !isAlias(all[0]) }); r != nil {
 		return Decision{Rule: r.text}, false
 	}
-	if r := p.deny.find(func(r *rule) bool { return isFor(r) && slices.ContainsFunc(names, r.hasName) }); r != nil {
-		return Decision{Rule: r.text}, false
+	// Another name at the same address may be meant, unless all are denied.
+	var denied *rule
+	names = slices.DeleteFunc(names, func(name string) bool {
+		r := p.deny.find(func(r *rule) bool { return isFor(r) && r.hasName(name) })
+		denied = cmp.Or(r, denied)
+		return r != nil
+	})
+	if denied != nil && len(names) == 0 {
+		return Decision{Rule: denied.text}, false
 	}
 	if q.Host {
 		return p.host(q, all), true

@@ -156,8 +156,12 @@ func TestDecide(t *testing.T) {
 		{"on other ports, too", denied, ask{flow: "udp 1.1.1.1:53", names: "good.example"}, "inspect (no allow list)"},
 		{"ICMP has no names", denied, ask{flow: "icmp 1.1.1.1"}, "allow (no allow list)"},
 		{"names that were told", denied, ask{flow: "udp 1.1.1.1:53", names: "evil.example"}, "deny evil.example"},
+		{"another at the same address may be meant", denied, ask{flow: "tcp 1.1.1.1:443", names: "evil.example good.example"}, "inspect (no allow list)"},
+		{"or not", denied, ask{flow: "tcp 1.1.1.1:443", names: "evil.example good.example", seen: "evil.example"}, "deny evil.example"},
 		{"deny wins", both, ask{flow: "tcp 8.8.8.8:80"}, "deny 8.8.8.8"},
 		{"deny wins", both, ask{flow: "tcp 1.1.1.1:443", names: "private.example.com"}, "deny private.example.com"},
+		{"for its name alone", both, ask{flow: "tcp 1.1.1.1:443", names: "private.example.com www.example.com", seen: "www.example.com"}, "allow *.example.com"},
+		{"which must not be told", both, ask{flow: "tcp 1.1.1.1:443", names: "private.example.com www.example.com", seen: "private.example.com"}, "deny private.example.com"},
 		{"deny wins over addresses", both, ask{flow: "tcp 8.8.8.9:443", seen: "private.example.com"}, "deny private.example.com"},
 
 		{"a port of the host", host, ask{flow: "tcp " + alias + ":8080", host: true}, "allow allow-host 8080"},

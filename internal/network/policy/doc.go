@@ -33,9 +33,10 @@
 // datagrams that look like QUIC.
 //
 // A rule that denies a name refuses to resolve it if the rule is for all ports, refuses
-// flows to addresses that the guest was told for it, and makes Decide answer [Inspect]
-// for other flows to the rule's ports. If these show the name, or hide theirs, they are
-// refused: whoever denies a name wants to be sure. UDP to port 443 is refused there as well.
+// flows to addresses that the guest was told for denied names alone, and makes Decide
+// answer [Inspect] for other flows to the rule's ports. If these show the name, or hide
+// theirs, they are refused: whoever denies a name wants to be sure. UDP to port 443 is
+// refused there as well.
 //
 // Some addresses never follow from a name, whatever a DNS server says: private,
 // loopback, link-local, carrier-grade NAT and other special ones. Rules for addresses
