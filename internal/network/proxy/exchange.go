@@ -59,7 +59,7 @@ func (e *exchange) fail(err error) {
 		panic(http.ErrAbortHandler) // there is nobody to answer
 	}
 	why := reason(err)
-	if errors.Is(err, errUnfit) {
+	if errors.Is(err, errUnfit) || errors.Is(err, errOpaque) {
 		why = err.Error()
 	}
 	host := e.name

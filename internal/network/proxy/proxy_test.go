@@ -239,3 +239,17 @@ func TestSecretsHideTheirValues(t *testing.T) {
 		t.Error(b.String())
 	}
 }
+
+// TestUnreadableAnswersAreRefused: a value in them could not be found.
+func TestUnreadableAnswersAreRefused(t *testing.T) {
+	for _, encoding := range [][]string{{"br"}, {"zstd"}, {"gzip", "gzip"}, {"identity, deflate"}} {
+		w := newWorld(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Content-Encoding"] = encoding
+			io.WriteString(w, value)
+		}, "example.com")
+		res, body := w.do(true, request(t, "GET", "https://example.com/", nil))
+		if res.StatusCode != http.StatusBadGateway || !strings.Contains(body, "encoding") || strings.Contains(body, value) {
+			t.Errorf("%q: %s %q", encoding, res.Status, body)
+		}
+	}
+}

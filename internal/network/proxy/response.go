@@ -15,6 +15,9 @@ import (
 // replaced. It is not sent on before all of it is there.
 const maxExact = 64 << 10
 
+// errOpaque is that an answer can't be looked into.
+var errOpaque = errors.New("it answered in an encoding that was not asked for, in which the secret's value could not be found")
+
 // masked puts placeholders into an answer in the place of values, and returns its body.
 func (e *exchange) masked(res *http.Response) (io.Reader, error) {
 	for _, values := range res.Header {
@@ -27,12 +30,15 @@ func (e *exchange) masked(res *http.Response) (io.Reader, error) {
 		return res.Body, nil
 	}
 	body := io.Reader(res.Body)
-	switch strings.ToLower(res.Header.Get("Content-Encoding")) {
+	switch strings.ToLower(strings.Join(res.Header["Content-Encoding"], ",")) {
+	case "", "identity":
 	case "gzip", "x-gzip": // though it was not asked for
 		body = &unzipping{from: res.Body}
 		res.Header.Del("Content-Encoding")
 		res.Header.Del("Content-Length")
 		res.ContentLength = -1
+	default:
+		return nil, errOpaque
 	}
 	replacer := e.masking()
 	if res.ContentLength < 0 || res.ContentLength > maxExact {
