@@ -35,7 +35,8 @@ type Secret struct {
 	From  string
 	// Hosts are those that get it: names, or *.example.com, perhaps with a port; port
 	// 443 if none is given. They may be reached on that port without a rule of their
-	// own.
+	// own. Their certificates are verified; http://example.com is for servers without
+	// TLS, on port 80 if none is given.
 	Hosts []string
 	// Placeholder is what programs see. Empty means <BOXLITE_SECRET:NAME>.
 	Placeholder string
