@@ -35,16 +35,16 @@ exec qemu-system-x86_64 "$@"
 
 // network compares TCP between guest and host with QEMU's own user-mode network.
 func (b *bench) network(ctx context.Context) error {
-	out, err := exec.CommandContext(ctx, "scripts/debian-rootfs", "iperf3", "--include=iperf3").Output()
+	image, err := networkImage(ctx)
 	if err != nil {
-		return fmt.Errorf("make a root filesystem with iperf3: %w", err)
+		return err
 	}
-	image := "rootfs:" + strings.TrimSpace(string(out))
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
-	ours, stop, err := b.networkBox(ctx, b.home, image, port, boxlite.SecurityDefault)
+	spec := boxlite.BoxSpec{Image: image, Network: boxlite.Network{AllowHost: []int{port}}}
+	ours, stop, err := b.networkBox(ctx, b.home, spec)
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,8 @@ func (b *bench) network(ctx context.Context) error {
 		return err
 	}
 	defer os.Unsetenv("BOXLITE_QEMU")
-	theirs, stopTheirs, err := b.networkBox(ctx, b.scratch+"/slirp", image, port, boxlite.SecurityOff)
+	spec.Security = boxlite.SecurityOff // which would not let the wrapper run
+	theirs, stopTheirs, err := b.networkBox(ctx, b.scratch+"/slirp", spec)
 	if err != nil {
 		return err
 	}
@@ -88,15 +89,24 @@ func (b *bench) network(ctx context.Context) error {
 	return errors.Join(ours.Stop(ctx), theirs.Stop(ctx))
 }
 
-func (b *bench) networkBox(ctx context.Context, home, image string, port int, security boxlite.Security) (*boxlite.Box, func(), error) {
+// networkImage returns a Debian with programs that use the network.
+func networkImage(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "scripts/debian-rootfs", "bench-network", "--include=iperf3,curl,ca-certificates,python3-minimal").Output()
+	if err != nil {
+		return "", fmt.Errorf("make a root filesystem with programs that use the network: %w", err)
+	}
+	return "rootfs:" + strings.TrimSpace(string(out)), nil
+}
+
+// networkBox starts a box that is gone when stop is called, if not before.
+func (b *bench) networkBox(ctx context.Context, home string, spec boxlite.BoxSpec) (box *boxlite.Box, stop func(), err error) {
 	rt, err := boxlite.Open(boxlite.Options{Home: home, ShimPath: b.binary})
 	if err != nil {
 		return nil, nil, err
 	}
-	stop := func() { _ = rt.Close() }
-	box, err := rt.Create(ctx, boxlite.BoxSpec{
-		Image: image, AutoRemove: true, Security: security, Network: boxlite.Network{AllowHost: []int{port}},
-	})
+	stop = func() { _ = rt.Close() }
+	spec.AutoRemove = true
+	box, err = rt.Create(ctx, spec)
 	if err == nil {
 		err = box.Start(ctx)
 	}

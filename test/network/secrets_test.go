@@ -78,9 +78,13 @@ func TestSecrets(t *testing.T) {
 		}
 	})
 	t.Run("WebSocket", func(t *testing.T) {
-		got := reach(t, box, true, "websocket", "wss", "allowed.example", "over and out")
-		if got != "over and out" {
-			t.Errorf("got %q", got)
+		world.log.reset()
+		got := reach(t, box, true, "websocket", "wss", "allowed.example", "over "+placeholder+" and out")
+		if got != "over "+placeholder+" and out" {
+			t.Errorf("the box got back %q", got)
+		}
+		if r := world.log.last(t); r.Body != "over "+secretValue+" and out" {
+			t.Errorf("the server got %q", r.Body)
 		}
 	})
 	t.Run("Other hosts", func(t *testing.T) {

@@ -23,6 +23,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // patience is how long anything may take that ends by itself.
@@ -93,7 +95,9 @@ func (w *internet) webHandler(server string) http.Handler {
 		}
 		switch in.URL.Path {
 		case "/ws":
-			serveWebSocket(out, in)
+			serveUpgrade(out, in)
+		case "/socket":
+			w.serveMessages(out, in, r)
 		case "/echo":
 			fmt.Fprintf(out, "path %s\n", in.URL.RequestURI())
 			for name, values := range in.Header {
@@ -108,8 +112,28 @@ func (w *internet) webHandler(server string) http.Handler {
 	})
 }
 
-// serveWebSocket upgrades, and sends back each byte that comes.
-func serveWebSocket(out http.ResponseWriter, in *http.Request) {
+// serveMessages notes each message of a WebSocket, and sends it back.
+func (w *internet) serveMessages(out http.ResponseWriter, in *http.Request, r request) {
+	conn, err := websocket.Accept(out, in, nil)
+	if err != nil {
+		return // it has answered that
+	}
+	defer conn.CloseNow()
+	for {
+		kind, message, err := conn.Read(in.Context())
+		if err != nil {
+			return
+		}
+		r.Body = string(message)
+		w.log.add(r)
+		if err := conn.Write(in.Context(), kind, message); err != nil {
+			return
+		}
+	}
+}
+
+// serveUpgrade agrees to go on with WebSocket, and sends back each byte that comes.
+func serveUpgrade(out http.ResponseWriter, in *http.Request) {
 	if !strings.EqualFold(in.Header.Get("Upgrade"), "websocket") {
 		http.Error(out, "not a WebSocket", http.StatusBadRequest)
 		return

@@ -68,7 +68,7 @@ func httpTricks() []attempt {
 		"chunk size overflow":   smuggle("Transfer-Encoding: chunked", "10000000000000000\r\n\r\n0\r\n\r\n"),
 		"get with body":         strings.Replace(smuggle("Content-Length: 0", ""), "POST", "GET", 1),
 		"expect, then another":  "POST / HTTP/1.1\r\nHost: " + good + "\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n" + getFor(bad),
-		"upgrade to websocket":  websocket(good) + getFor(bad),
+		"upgrade to websocket":  upgrade(good) + getFor(bad),
 		"upgrade to nothing":    "GET / HTTP/1.1\r\nHost: " + good + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n" + getFor(bad),
 		"upgrade to h2c":        "GET / HTTP/1.1\r\nHost: " + good + "\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n" + getFor(bad),
 		"http 0.9":              "GET /\r\n\r\n",
@@ -129,7 +129,7 @@ func smuggle(headers, body string) string {
 	return "POST / HTTP/1.1\r\nHost: " + good + "\r\n" + headers + "\r\n\r\n" + body + getFor(bad)
 }
 
-func websocket(host string) string {
+func upgrade(host string) string {
 	return "GET /ws HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 }

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/coder/websocket"
 )
 
 // one does one ordinary thing.
@@ -78,45 +80,21 @@ func get(ctx context.Context, url string, args []string) (string, error) {
 	return string(text), err
 }
 
-// webSocket upgrades a connection, sends something, and returns what comes back.
+// webSocket sends a message and returns the one that comes back.
 func webSocket(ctx context.Context, scheme, host, text string) (string, error) {
-	var conn net.Conn
-	var err error
-	if scheme == "wss" {
-		conn, err = (&tls.Dialer{Config: &tls.Config{NextProtos: []string{"http/1.1"}}}).DialContext(ctx, "tcp", host+":443")
-	} else {
-		conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", host+":80")
-	}
+	conn, _, err := websocket.Dial(ctx, scheme+"://"+host+"/socket", nil)
 	if err != nil {
 		return "", err
 	}
-	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(patience))
-	if _, err := io.WriteString(conn, websocket(host)); err != nil {
+	defer conn.CloseNow()
+	if err := conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
 		return "", err
 	}
-	var head []byte
-	for !strings.HasSuffix(string(head), "\r\n\r\n") {
-		b := make([]byte, 1)
-		if _, err := conn.Read(b); err != nil {
-			return string(head), err
-		}
-		head = append(head, b...)
-	}
-	if !strings.HasPrefix(string(head), "HTTP/1.1 101 ") {
-		return string(head), errors.New("not upgraded")
-	}
-	// A text frame, not masked for simplicity; the server sends back the bytes.
-	frame := "\x81" + string([]byte{byte(len(text))}) + text
-	if _, err := io.WriteString(conn, frame); err != nil {
-		return "", err
-	}
-	back := make([]byte, 4096)
-	n, err := conn.Read(back)
+	_, back, err := conn.Read(ctx)
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimPrefix(string(back[:n]), frame[:2]), nil
+	return string(back), conn.Close(websocket.StatusNormalClosure, "")
 }
 
 // serve greets whoever connects or sends, with the address that it comes from, forever.

@@ -155,7 +155,7 @@ func inspected() []attempt {
 			"another host": getFor(bad), "absolute uri": "GET https://evil.example/ HTTP/1.1\r\nHost: " + good + "\r\n\r\n",
 			"pipelined": "GET / HTTP/1.1\r\nHost: " + good + "\r\n\r\n" + getFor(bad),
 			"connect":   "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
-			"upgrade":   websocket(good) + getFor(bad),
+			"upgrade":   upgrade(good) + getFor(bad),
 			"smuggled":  smuggle("Content-Length: 4\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
 			// It is allowed, but not what the connection was opened for.
 			"coalesced": getFor("other.wild.example"),
