@@ -27,13 +27,6 @@ type Reach struct {
 	Read []string
 }
 
-func (r Reach) role() Role {
-	if r.Network {
-		return RoleShimNetwork
-	}
-	return RoleShim
-}
-
 // Process says what to run in a jail.
 type Process struct {
 	// Box is the box's ID, from which a user of its own follows if root starts it.

@@ -80,3 +80,10 @@ func parentsOf(dirs []string) []string {
 func sealError(l Layer, err error) error {
 	return layerError(l, fmt.Errorf("around the shim: %w", err))
 }
+
+func (r Reach) role() Role {
+	if r.Network {
+		return RoleShimNetwork
+	}
+	return RoleShim
+}
