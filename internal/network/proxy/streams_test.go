@@ -192,7 +192,9 @@ func TestOneConnectionHasItsFillOfRequests(t *testing.T) {
 		fmt.Fprintf(w, "%d %d %s %s", r.ProtoMajor, strings.Count(string(body), value), r.Header.Get("X-Key"), body)
 	}, "example.com")
 	client := w.client(true)
-	client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+	transport := client.Transport.(*http.Transport)
+	transport.HTTP2 = &http.HTTP2Config{StrictMaxConcurrentRequests: true}
+	transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		dials.Add(1)
 		return w.dial(ctx, true)
 	}
