@@ -137,7 +137,8 @@ func (e *exchange) copy(body io.Reader, isStream bool) error {
 	}
 }
 
-// informing passes on informational answers, which come in another goroutine.
+// informing passes on informational answers, which come in another goroutine. That the
+// server waits for the body is none of them: the guest is told so when the body is read.
 type informing struct {
 	exchange *exchange
 	mu       sync.Mutex
@@ -147,7 +148,7 @@ type informing struct {
 func (i *informing) pass(code int, from textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.ended {
+	if i.ended || code == http.StatusContinue {
 		return nil
 	}
 	header := i.exchange.w.Header()
