@@ -121,7 +121,7 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 	problem = errors.Join(problem, l.Found(ended))
 	stage.Reached("stop/stopped", l.Config.Label())
 	if l.Config.AutoRemove {
-		return l.Remove()
+		return rt.discard(l)
 	}
 	if detail := record.GetError(); detail != nil {
 		return errors.Join(protocol.FromDetail(detail), problem)

@@ -38,13 +38,17 @@ const (
 	// may then fail.
 	EventCopiedIn  EventType = EventType(audit.CopiedIn)
 	EventCopiedOut EventType = EventType(audit.CopiedOut)
+	// EventDenied tells what the rules of a box's network have refused. Those of one
+	// box are kept in its own folder, up to 16 MiB, as long as the box exists. The same
+	// again within a minute is counted, and a box has a hundred of them a minute.
+	EventDenied EventType = EventType(audit.Denied)
 )
 
 // EventTypes returns the types of events that this version records.
 func EventTypes() []EventType {
 	return []EventType{
 		EventCreated, EventStarting, EventStarted, EventExec, EventPaused, EventResumed,
-		EventStopping, EventStopped, EventFailed, EventRemoved, EventRenamed, EventCopiedIn, EventCopiedOut,
+		EventStopping, EventStopped, EventFailed, EventRemoved, EventRenamed, EventCopiedIn, EventCopiedOut, EventDenied,
 	}
 }
 
@@ -91,6 +95,24 @@ type Event struct {
 	Exit       *Exit     `json:"exit,omitempty"`
 	Error      string    `json:"error,omitempty"`
 	Hint       string    `json:"hint,omitempty"`
+
+	// Denial is what was refused.
+	Denial *Denial `json:"denial,omitempty"`
+}
+
+// Denial is something that the rules of a box's network have refused.
+type Denial struct {
+	// Kind is how it was noticed: "flow", "dns", "http", "tls", "host" or "frame".
+	Kind string `json:"kind"`
+	// Protocol and Address are those of the flow, Name is what it wanted to reach;
+	// empty if they are not known.
+	Protocol string `json:"protocol,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Name     string `json:"name,omitempty"`
+	// Rule is the rule that refused it, or in parentheses why none allowed it.
+	Rule string `json:"rule"`
+	// Count is how many were the same, up to the time of the event.
+	Count int `json:"count"`
 }
 
 // EventOptions says which events to read. The zero value reads all that there
@@ -144,21 +166,51 @@ func (rt *Runtime) eachEvent(ctx context.Context, options EventOptions, yield fu
 		case <-ctx.Done():
 		}
 	}()
+	refused := rt.denials(options.Since)
+	defer refused.close()
+	pass := func(e audit.Event) bool { return !options.match(e) || yield(eventOf(e)) }
+	var stopped bool
+	var failed error
+	passRefused := func(until time.Time) bool {
+		more, err := refused.each(until, pass)
+		stopped, failed = stopped || !more, errors.Join(failed, err)
+		if stopped || failed != nil {
+			cancel(errEnough)
+			return false
+		}
+		return true
+	}
 	query := audit.Query{
 		Since: options.Since, Until: options.Until, Follow: options.Follow,
-		Idle: func() { rt.collectEnded(ctx) },
+		Idle: func() {
+			rt.collectEnded(ctx)
+			refused.refresh()
+			passRefused(options.Until)
+		},
 	}
 	for e, err := range rt.log.Events(ctx, query) {
 		switch {
+		case stopped || failed != nil:
 		case errors.Is(err, ErrStopped):
 			return err
 		case err != nil:
-			return &Error{Kind: kindOfRead(err), Op: "read the audit log", Err: err}
-		case options.match(e) && !yield(eventOf(e)):
+			return readError(err)
+		case !passRefused(e.Time):
+		case !pass(e):
 			return nil
 		}
 	}
+	if !stopped && failed == nil {
+		passRefused(options.Until)
+	}
+	if failed != nil && !stopped {
+		return readError(failed)
+	}
 	return nil
+}
+
+func readError(err error) error {
+	return &Error{Kind: kindOfRead(err), Op: "read the audit log", Err: err}
 }
 
 // kindOfRead is the kind of an error of reading files.
@@ -197,6 +249,10 @@ func eventOf(e audit.Event) Event {
 	}
 	if e.Exit != nil {
 		event.Exit = &Exit{Reason: e.Exit.Reason, Code: e.Exit.Code, Signal: e.Exit.Signal}
+	}
+	if e.Denial != nil {
+		denial := Denial(*e.Denial)
+		event.Denial = &denial
 	}
 	return event
 }

@@ -66,6 +66,12 @@ type BoxInfo struct {
 	StopTimeout  time.Duration     `json:"stopTimeoutNanos"`
 	Capabilities Capabilities      `json:"capabilities"`
 	NoAutoResume bool              `json:"noAutoResume"`
+	// Network is what the box may reach, Secrets what is put into its requests. Ports
+	// are the published ones as they were asked for; [Box.Ports] tells what the host
+	// gave.
+	Network Network      `json:"network"`
+	Ports   []Port       `json:"ports"`
+	Secrets []SecretInfo `json:"secrets"`
 	// Security is how much of a jail the box must have.
 	Security Security `json:"security"`
 	// Restart is the restart policy, Restarts how often in a row it has started
@@ -141,6 +147,7 @@ func (rt *Runtime) info(r box.Record) BoxInfo {
 		Stages: stagesOf(s), HostDir: dir, Health: healthOf(s, dir),
 	}
 	maps.Copy(info.Labels, c.Labels)
+	info.setNetwork(&c)
 	if s.Error != nil {
 		info.Error, info.Hint = s.Error.Message, s.Error.Hint
 	}

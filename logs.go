@@ -107,7 +107,7 @@ type logReader struct {
 }
 
 // errEnough is how reading ends when nobody wants more.
-var errEnough = errors.New("no more lines are wanted")
+var errEnough = errors.New("no more is wanted")
 
 func (l *logReader) read(ctx context.Context) error {
 	if l.options.Tail != 0 {

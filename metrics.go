@@ -66,6 +66,10 @@ type BoxMetrics struct {
 	TCPConnections       *uint64 `json:"networkTcpConnections"`
 	TCPErrors            *uint64 `json:"networkTcpErrors"`
 
+	// Network is what the host has counted of the box's network; nil if it doesn't
+	// run, or has none.
+	Network *NetworkMetrics `json:"network"`
+
 	// Host is what the processes that run the box use; nil if it doesn't run, or
 	// the host's system does not tell.
 	Host *HostMetrics `json:"host"`

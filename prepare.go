@@ -17,6 +17,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/disk"
 	"github.com/boxlite-go/boxlite/internal/image"
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/network"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/shim"
 	"github.com/boxlite-go/boxlite/internal/stage"
@@ -32,6 +33,7 @@ type parts struct {
 	boot      assets.Boot
 	machine   vmm.Capability
 	jail      jail.Plan
+	network   *network.Config // nil if the box has none
 	stages    []box.Stage
 }
 
@@ -82,6 +84,10 @@ func (rt *Runtime) prepare(ctx context.Context, l *box.Locked, state box.State) 
 	g.Go(func() (err error) {
 		p.jail, err = rt.planJail(ctx, record.Config.Security, rt.boxes.Dir(record.ID))
 		jailTime = time.Since(began)
+		return err
+	})
+	g.Go(func() (err error) {
+		p.network, err = rt.networkConfig(&record.Config)
 		return err
 	})
 	err := g.Wait()
@@ -139,14 +145,18 @@ func (rt *Runtime) makeDisk(r box.Record) error {
 	return disk.Create(path, r.Config.DiskBytes)
 }
 
-func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
+func (rt *Runtime) shimSpec(l *box.Locked, p parts, state box.State) shim.Spec {
 	dir := l.Dir()
 	console := filepath.Join(dir, fileConsole)
 	for _, path := range []string{console, console + ".1"} {
 		_ = os.Remove(path) // of the run before; without it the engine appends
 	}
+	mac := ""
+	if p.network != nil {
+		mac = protocol.GuestMAC.String()
+	}
 	return shim.Spec{
-		BoxID: l.Config.Label(), Dir: dir, Machine: p.machine, Jail: p.jail, Health: p.health, Detached: l.Config.Detach || rt.options.Detach,
+		BoxID: l.Config.Label(), Name: l.Config.Name, Run: state.Runs, Dir: dir, Machine: p.machine, Jail: p.jail, Network: p.network, Health: p.health, Detached: l.Config.Detach || rt.options.Detach,
 		VM: vmm.Spec{
 			Box:    l.ID,
 			Kernel: p.boot.Kernel, Initrd: p.boot.Initrd,
@@ -155,7 +165,7 @@ func (rt *Runtime) shimSpec(l *box.Locked, p parts) shim.Spec {
 				{Path: p.imageDisk, Serial: protocol.SerialImage, ReadOnly: true},
 				{Path: filepath.Join(dir, fileDisk), Serial: protocol.SerialBox},
 			},
-			Console: console,
+			Console: console, MAC: mac,
 		},
 	}
 }

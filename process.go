@@ -26,7 +26,7 @@ func containerFor(c *box.Config, image *ocispec.ImageConfig) (*boxlitev1.Contain
 	}
 	r := &boxlitev1.ContainerInitRequest{
 		ImageDisk: protocol.SerialImage, BoxDisk: protocol.SerialBox,
-		Env: mergeEnv(image.Env, c.Env), Dir: firstNonEmpty(c.Dir, image.WorkingDir), User: firstNonEmpty(c.User, image.User),
+		Env: mergeEnv(mergeEnv(image.Env, secretEnv(c)), c.Env), Dir: firstNonEmpty(c.Dir, image.WorkingDir), User: firstNonEmpty(c.User, image.User),
 		Hostname: cmp.Or(c.Hostname, c.ID), StopSignal: signal, Capabilities: capabilitySet(c.Capabilities),
 	}
 	if len(args) > 0 {

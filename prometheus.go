@@ -176,6 +176,14 @@ func (e *exposition) addBox(m BoxMetrics) {
 	if m.TCPConnections != nil {
 		b.gauge("network_tcp_connections", "TCP connections that are established.", *m.TCPConnections)
 	}
+	if n := m.Network; n != nil {
+		b.counter("egress_connections_total", "Connections and flows to the outside that were allowed.", n.Connections)
+		b.counter("egress_failed_connections_total", "Of these, those that could not be made.", n.FailedConnections)
+		b.counter("egress_denied_total", "What the rules of the network have refused.", n.Denied)
+		b.counter("egress_dns_queries_total", "Names that were asked for.", n.DNSQueries)
+		b.counter("egress_dropped_frames_total", "Frames that were malformed or had a false sender.", n.DroppedFrames)
+		b.gauge("egress_open_connections", "Connections and flows to the outside that are open.", n.OpenConnections)
+	}
 	if m.Guest != nil {
 		b.addGuest(m.Guest)
 	}

@@ -65,6 +65,9 @@ func (rt *Runtime) metricsOf(ctx context.Context, record box.Record) (BoxMetrics
 		m.GuestError = err.Error()
 		return m, nil
 	}
+	if m.Network, err = r.networkMetrics(guestCtx); err != nil {
+		return m, nil // it ended this instant
+	}
 	m.setHost(r.client.PID(), int(status.GetVmmPid()), s.StartedAt)
 	if status.GetStage() != shim.StageRunning {
 		return m, nil

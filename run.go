@@ -223,7 +223,7 @@ func (rt *Runtime) collect(ctx context.Context, record box.Record) bool {
 	}
 	defer l.Unlock()
 	if l.State.Status == box.Stopped {
-		_ = l.Remove() // whoever looks next tries again
+		_ = rt.discard(l) // whoever looks next tries again
 	}
 	return l.Removed()
 }

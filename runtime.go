@@ -20,6 +20,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/image"
 	"github.com/boxlite-go/boxlite/internal/image/flatten"
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/network/peers"
 )
 
 // Options says how to open a [Runtime]. The zero value is fine.
@@ -203,6 +204,10 @@ func (rt *Runtime) Create(ctx context.Context, spec BoxSpec) (*Box, error) {
 			config.Image = img.Reference // to other Runtimes the name may mean an image of other people
 		}
 	}
+	config.ID = box.NewID()
+	if config.Secrets, err = rt.sealSecrets(config.ID, spec.Secrets); err != nil {
+		return nil, err
+	}
 	record, err := rt.boxes.Create(ctx, config)
 	if err != nil {
 		return nil, err
@@ -291,6 +296,16 @@ func (rt *Runtime) Remove(ctx context.Context, ref string, force bool) error {
 	return rt.remove(ctx, id, force)
 }
 
+// discard deletes a box, which must not be active, and unlocks it.
+func (rt *Runtime) discard(l *box.Locked) error {
+	if len(l.Config.Network.Join) > 0 && !l.State.Status.Active() { // while its name can't be another's yet
+		if err := peers.Leave(filepath.Join(rt.home, dirNetworks), l.Config.Name); err != nil {
+			rt.debug("shared networks not left", l.Config.Label(), "error", err)
+		}
+	}
+	return l.Remove()
+}
+
 func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 	var stopErr error // which matters only if the box still runs
 	if force {
@@ -303,7 +318,7 @@ func (rt *Runtime) remove(ctx context.Context, id string, force bool) error {
 	if err != nil {
 		return cmp.Or(stopErr, err)
 	}
-	err = l.Remove()
+	err = rt.discard(l)
 	rt.debug("removed the box", l.Config.Label(), "error", err)
 	if stopErr != nil && !l.Removed() {
 		return stopErr

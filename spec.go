@@ -57,6 +57,13 @@ type BoxSpec struct {
 	TTY   bool
 	Stdin bool
 
+	// Network says what the box may reach. The zero value is a network without rules.
+	Network Network
+	// Ports are ports of the box that can be reached by ports of the host.
+	Ports []Port
+	// Secrets are put into requests of the box on their way out.
+	Secrets []Secret
+
 	// HealthCheck says how to find out whether the box is well. Nil means as its
 	// image says, if it does. BoxInfo.Health has what was found; nothing else
 	// follows from it.
@@ -139,6 +146,17 @@ func (s BoxSpec) config() (box.Config, error) {
 	if err != nil {
 		return box.Config{}, err
 	}
+	network, err := s.network(op)
+	if err != nil {
+		return box.Config{}, err
+	}
+	ports, err := portsOf(op, s.Ports)
+	if err != nil {
+		return box.Config{}, err
+	}
+	if err := checkSecrets(op, s.Secrets); err != nil {
+		return box.Config{}, err
+	}
 	if s.Security != "" {
 		if _, err := jail.ParseSecurity(string(s.Security)); err != nil {
 			return box.Config{}, err
@@ -154,6 +172,7 @@ func (s BoxSpec) config() (box.Config, error) {
 		DiskBytes: int64(orDefault(s.DiskGiB, defaultDiskGiB)) << 30,
 		Env:       s.Env, Dir: s.Dir, User: s.User,
 		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,
+		Network: network, Ports: ports, // secrets are sealed first
 		HealthCheck: s.HealthCheck,
 		TTY:         s.TTY, Stdin: s.Stdin, Detach: s.Detach, AutoRemove: s.AutoRemove, Restart: s.Restart, Engine: s.Engine,
 		Security: s.Security, Labels: s.Labels, Hostname: s.Hostname,

@@ -200,7 +200,7 @@ func (rt *Runtime) boot(ctx context.Context, l *box.Locked, o launch) (_ *run, e
 			return nil, err
 		}
 	}
-	spec := rt.shimSpec(l, p)
+	spec := rt.shimSpec(l, p, state)
 	spec.Container = container
 	spec.WaitForAttach = o.begin != nil
 

@@ -153,6 +153,13 @@ func writeEventLine(w io.Writer, e boxlite.Event) error {
 			add("exitCode", strconv.Itoa(e.Exit.Code))
 		}
 	}
+	if d := e.Denial; d != nil {
+		add("kind", d.Kind)
+		add("to", d.Name)
+		add("address", strings.Trim(d.Address+"/"+d.Protocol, "/"))
+		add("rule", d.Rule)
+		add("count", strconv.Itoa(d.Count))
+	}
 	add("error", e.Error)
 	add("pid", strconv.Itoa(e.PID))
 	_, err := fmt.Fprintf(w, "%s %s %s (%s)\n", e.Time.Local().Format("2006-01-02T15:04:05.000000000Z07:00"),

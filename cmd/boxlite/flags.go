@@ -101,6 +101,7 @@ func readEnvFile(path string) ([]string, error) {
 type boxFlags struct {
 	processFlags
 	managementFlags
+	networkFlags
 	name       string
 	cpus       int
 	memory     sizeFlag
@@ -120,6 +121,7 @@ type boxFlags struct {
 func (f *boxFlags) define(c *cobra.Command) {
 	f.processFlags.define(c)
 	f.managementFlags.define(c)
+	f.networkFlags.define(c)
 	f.memory, f.disk = sizeFlag{unit: 1 << 20}, sizeFlag{unit: 1 << 30}
 	flags := c.Flags()
 	flags.SetInterspersed(false) // what follows IMAGE is the command's
@@ -180,7 +182,10 @@ func (f *boxFlags) spec(c *cobra.Command, args []string) (boxlite.BoxSpec, error
 		Env: env, Dir: f.dir, User: f.user, TTY: f.tty, Stdin: f.stdin,
 		ImageCommand: true, AutoRemove: f.autoRemove, Engine: f.engine,
 	}
-	if err := f.apply(c, &s); err != nil {
+	if err := f.managementFlags.apply(c, &s); err != nil {
+		return s, err
+	}
+	if err := f.networkFlags.apply(c, &s); err != nil {
 		return s, err
 	}
 	// Zero means the default to BoxSpec, and nonsense on a command line.

@@ -39,7 +39,8 @@ without root. A box keeps its files across stop and start.`,
 		a.killCommand(), a.pauseCommand(), a.resumeCommand(), a.execCommand(), a.shellCommand(), a.executionsCommand(),
 		a.attachCommand(), a.waitCommand(), a.listCommand(), a.inspectCommand(), a.logsCommand(), a.eventsCommand(),
 		a.statsCommand(), a.topCommand(), a.removeCommand(), a.renameCommand(), a.pruneCommand(),
-		a.copyCommand(), a.diffCommand())
+		a.copyCommand(), a.diffCommand(),
+		a.portCommand(), a.forwardCommand(), a.networkCommand())
 	a.add(root, "images", a.pullCommand(), a.imagesCommand(), a.removeImageCommand())
 	a.add(root, "host", a.infoCommand(), a.doctorCommand(), a.versionCommand())
 	root.InitDefaultHelpCmd()

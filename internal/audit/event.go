@@ -26,6 +26,9 @@ const (
 	Removed  Type = "removed"
 	Renamed  Type = "renamed"
 
+	// Denied is something that the policy of the box's network has refused.
+	Denied Type = "denied"
+
 	CopiedIn  Type = "copied-in"
 	CopiedOut Type = "copied-out"
 )
@@ -66,6 +69,24 @@ type Event struct {
 	Exit       *Exit     `json:"exit,omitempty"`
 	Error      string    `json:"error,omitempty"`
 	Hint       string    `json:"hint,omitempty"`
+
+	// Denial is what was refused.
+	Denial *Denial `json:"denial,omitempty"`
+}
+
+// Denial is something that the policy of a box's network has refused.
+type Denial struct {
+	// Kind is how it was noticed: "flow", "dns", "http", "tls", "host" or "frame".
+	Kind string `json:"kind"`
+	// Protocol and Address are those of the flow, Name is what it wanted to reach, if
+	// that is known.
+	Protocol string `json:"protocol,omitempty"`
+	Address  string `json:"address,omitempty"`
+	Name     string `json:"name,omitempty"`
+	// Rule is the rule that refused it, or in parentheses why none allowed it.
+	Rule string `json:"rule"`
+	// Count is how many were the same, in the minute before the event.
+	Count int `json:"count"`
 }
 
 // Exit says how a run ended.
@@ -103,6 +124,13 @@ func shortened(e Event, limit int) Event {
 		exit := *e.Exit
 		e.Exit = &exit
 		cut(&exit.Reason, limit)
+	}
+	if e.Denial != nil {
+		denial := *e.Denial
+		e.Denial = &denial
+		for _, text := range []*string{&denial.Kind, &denial.Protocol, &denial.Address, &denial.Name, &denial.Rule} {
+			cut(text, limit)
+		}
 	}
 	cut((*string)(&e.Type), limit)
 	for _, text := range []*string{

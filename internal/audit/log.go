@@ -19,6 +19,8 @@ const (
 
 	// maxFile is how large a file may get.
 	maxFile = 64 << 20
+	// maxFileOfBox is the same for the log of one box.
+	maxFileOfBox = 8 << 20
 	// onceWindow is how much of the log's end [Log.AppendOnce] looks at.
 	onceWindow = 256 << 10
 )
@@ -35,6 +37,10 @@ type Log struct {
 // New returns the log in dir, which is made when something is added to it. It
 // can't fail: a host whose disk is full must be able to stop its boxes.
 func New(dir string) *Log { return &Log{dir: dir, maxFile: maxFile} }
+
+// OfBox returns the log in dir of what a box's network has refused: the box can make as
+// much of that as it likes, and must not push other events out of the home's log.
+func OfBox(dir string) *Log { return &Log{dir: dir, maxFile: maxFileOfBox} }
 
 func (l *Log) path() string { return filepath.Join(l.dir, fileName) }
 
@@ -70,6 +76,8 @@ func (l *Log) add(e Event, once bool) error {
 		failed.Op = "record in the audit log that a command is run"
 	case CopiedIn, CopiedOut:
 		failed.Op = "record in the audit log that files are copied"
+	case Denied:
+		failed.Op, failed.Hint = "record in the box's audit log what its network has refused", ""
 	}
 	if e.Name == "" {
 		failed.Box = e.Box

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/network"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
@@ -11,8 +12,9 @@ import (
 // is of a later version of BoxLite.
 const formatVersion = 1
 
-// Config is what was asked for when a box was created. Nothing of it ever changes but Name: see
-// [Locked.Rename].
+// Config is what was asked for when a box was created. Nothing of it ever changes but
+// Name, by [Locked.Rename], and what [Locked.Configure] is used for: rules of the
+// network, published ports and secrets.
 type Config struct {
 	Format    int       `json:"format"`
 	ID        string    `json:"id"`
@@ -37,6 +39,10 @@ type Config struct {
 	Cmd        []string `json:"cmd"`
 	// ImageCommand says that the image's own command is run if none is given.
 	ImageCommand bool `json:"imageCommand,omitempty"`
+
+	Network Network        `json:"network,omitzero"`
+	Ports   []network.Port `json:"ports,omitempty"`
+	Secrets []Secret       `json:"secrets,omitempty"`
 
 	HealthCheck *shim.HealthCheck `json:"healthCheck,omitempty"`
 

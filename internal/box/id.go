@@ -23,8 +23,8 @@ var (
 	namePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 )
 
-// newID returns a random ID: 71 bits, so that no two are ever the same.
-func newID() string {
+// NewID returns a random ID: 71 bits, so that no two are ever the same.
+func NewID() string {
 	limit := big.NewInt(int64(len(idAlphabet)))
 	id := make([]byte, idLength)
 	for i := range id {

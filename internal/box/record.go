@@ -24,8 +24,8 @@ type Record struct {
 	Err error
 }
 
-// ids returns the IDs of all boxes.
-func (s *Store) ids() ([]string, error) {
+// IDs returns the IDs of all boxes.
+func (s *Store) IDs() ([]string, error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (s *Store) Load(ctx context.Context, id string) (Record, error) {
 // List returns all boxes, oldest first. One whose record is damaged has
 // Record.Err set.
 func (s *Store) List(ctx context.Context) ([]Record, error) {
-	ids, err := s.ids()
+	ids, err := s.IDs()
 	if err != nil {
 		return nil, storageError("list the boxes", "", err)
 	}
@@ -142,7 +142,7 @@ func (s *Store) Find(ref string) (string, error) {
 			return ref, nil
 		}
 	}
-	ids, err := s.ids()
+	ids, err := s.IDs()
 	if err != nil {
 		return "", storageError("look up the box", ref, err)
 	}

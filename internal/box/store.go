@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,7 +97,7 @@ func (s *Store) Create(ctx context.Context, config Config) (Record, error) {
 		return Record{}, err
 	}
 	config.Format = formatVersion
-	config.ID = newID()
+	config.ID = cmp.Or(config.ID, NewID())
 	config.CreatedAt = time.Now().UTC()
 	lock := s.namesLock()
 	if _, err := lock.TryLockContext(ctx, lockRetry); err != nil {
@@ -122,7 +123,7 @@ func (s *Store) checkFree(op, name string) error {
 	if name == "" {
 		return nil
 	}
-	ids, err := s.ids()
+	ids, err := s.IDs()
 	if err != nil {
 		return storageError(op, name, err)
 	}

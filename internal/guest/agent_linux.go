@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/encoding/proto"
 
 	"github.com/boxlite-go/boxlite/internal/guest/files"
+	"github.com/boxlite-go/boxlite/internal/guest/sockets"
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -49,6 +50,7 @@ func newServer(ctx context.Context) *grpc.Server {
 	c := &containerService{
 		executions: newExecutions(ctx),
 		files:      files.New(files.Layers{Image: dirImage, Upper: dirUpper, Merged: dirContainer}),
+		sockets:    sockets.New(),
 	}
 	server := grpc.NewServer(
 		grpc.MaxConcurrentStreams(4096),
@@ -61,5 +63,6 @@ func newServer(ctx context.Context) *grpc.Server {
 	boxlitev1.RegisterContainerServer(server, c)
 	boxlitev1.RegisterExecutionServer(server, &executionService{executions: c.executions})
 	boxlitev1.RegisterFilesServer(server, c.files)
+	boxlitev1.RegisterSocketsServer(server, c.sockets)
 	return server
 }

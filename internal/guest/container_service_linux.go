@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/guest/container"
 	"github.com/boxlite-go/boxlite/internal/guest/files"
+	"github.com/boxlite-go/boxlite/internal/guest/sockets"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
@@ -22,6 +24,7 @@ type containerService struct {
 	boxlitev1.UnimplementedContainerServer
 	executions *executions
 	files      *files.Service
+	sockets    *sockets.Service
 
 	mu        sync.Mutex
 	request   *boxlitev1.ContainerInitRequest // nil before Init
@@ -52,16 +55,16 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "set up the container", Err: err})
 	}
 	c, err := container.New(ctx, container.Config{
-		Root:       dirContainer,
-		Hostname:   r.GetHostname(),
-		Env:        r.GetEnv(),
-		Dir:        r.GetDir(),
-		User:       r.GetUser(),
-		Hosts:      hostsFile(r.GetHostname()),
-		ResolvConf: []byte("# This box has no network.\n"),
-		Cgroup:     cgroup,
-
-		Capabilities: (*protocol.Capabilities)(r.Capabilities),
+		Root:           dirContainer,
+		Hostname:       r.GetHostname(),
+		Env:            r.GetEnv(),
+		Dir:            r.GetDir(),
+		User:           r.GetUser(),
+		Hosts:          hostsFile(r.GetHostname(), r.GetNetwork()),
+		ResolvConf:     resolvConf(r.GetNetwork()),
+		Cgroup:         cgroup,
+		CACertificates: []byte(strings.Join(r.GetCaCertificates(), "\n")),
+		Capabilities:   (*protocol.Capabilities)(r.Capabilities),
 	})
 	if err != nil {
 		return nil, protocol.ToStatus(err)
@@ -69,15 +72,8 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 	s.container = c
 	s.executions.open(c)
 	s.files.Serve(c)
+	s.sockets.Serve(c)
 	return &boxlitev1.ContainerInitResponse{}, nil
-}
-
-func hostsFile(hostname string) []byte {
-	const hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
-	if hostname == "" {
-		return []byte(hosts)
-	}
-	return []byte(hosts + "127.0.1.1\t" + hostname + "\n")
 }
 
 // makeCgroup creates the cgroup of the container, with the controllers that

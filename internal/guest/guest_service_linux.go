@@ -59,7 +59,9 @@ func (s *guestService) Shutdown(ctx context.Context, r *boxlitev1.ShutdownReques
 	stop := syscall.Signal(s.container.stopSignal())
 	s.container.executions.end(ctx, stop, time.Duration(r.GetGraceMillis())*time.Millisecond)
 	s.container.kill()
-	s.container.files.End(ctx) // what is open keeps the disks mounted
+	// What is open keeps the disks mounted.
+	s.container.sockets.End(ctx)
+	s.container.files.End(ctx)
 	s.container.executions.clients.wait(ctx)
 	s.container.executions.forgetLogs()
 	if err := s.container.unmount(); err != nil {

@@ -11,7 +11,7 @@ import (
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
-// prepareMachine sets clock, random seed, hostname and loopback.
+// prepareMachine sets clock, random seed, hostname and network.
 func prepareMachine(r *boxlitev1.GuestInitRequest) (*boxlitev1.GuestInitResponse, error) {
 	uptime := readUptime()
 	if err := setTime(r.GetUnixNanos()); err != nil {
@@ -26,6 +26,9 @@ func prepareMachine(r *boxlitev1.GuestInitRequest) (*boxlitev1.GuestInitResponse
 		}
 	}
 	if err := raiseLoopback(); err != nil {
+		return nil, err
+	}
+	if err := raiseNetwork(r.GetNetwork()); err != nil {
 		return nil, err
 	}
 	var uts unix.Utsname

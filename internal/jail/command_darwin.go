@@ -61,7 +61,7 @@ func (c *Command) PID() int { return c.cmd.Process.Pid }
 func (c *Command) OutOfMemory() bool { return false }
 
 // Seal does nothing yet: see the package's comment.
-func (p Plan) Seal(string) error { return nil }
+func (p Plan) Seal(string, Reach) error { return nil }
 
 // RemoveCgroups has nothing to remove.
 func RemoveCgroups([]string) error { return nil }

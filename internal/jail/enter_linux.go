@@ -118,7 +118,7 @@ func enter(creator *os.File) (Layer, error) {
 		err := restrict(thisThread, slices.Concat(
 			grantAll(accessRead, e.Read), grantAll(accessDevice, e.Devices),
 			grantAll(accessExecute, notEmpty([]string{e.Program, loader})),
-		), false)
+		), limits{})
 		if err != nil {
 			return Landlock, err
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +24,7 @@ const envHostile = "BOXLITE_TEST_HOSTILE"
 // that aren't listed meet two layers or more. docs/security.md has the same list.
 var onlyLayer = map[string]Layer{
 	"make a socket":                 Seccomp,
+	"make a netlink socket":         Seccomp,
 	"listen on a TCP port":          Seccomp, // in a network of its own
 	"call a forbidden system call":  Seccomp,
 	"make an io_uring":              Seccomp,
@@ -51,6 +51,7 @@ var onlyLayerShim = map[string]Layer{
 	"make a file in the root":              Landlock,
 	"remove the user's file":               Landlock,
 	"make a socket":                        Seccomp,
+	"make a netlink socket":                Seccomp,
 	"listen on a TCP port":                 Seccomp,
 	"send to a UDP port of the host":       Seccomp,
 	"connect to a Unix socket of the host": Seccomp,
@@ -125,6 +126,37 @@ func TestEscapeFromShim(t *testing.T) {
 	}
 }
 
+// reachable is what a shim can do that serves a network, and no other.
+var reachable = []string{
+	"connect to a TCP port of the host", "send to a UDP port of the host", "listen on a TCP port",
+}
+
+// TestEscapeFromShimWithNetwork is the same for a shim that serves its box's network:
+// it reaches what the host reaches over IP, and nothing else more.
+func TestEscapeFromShimWithNetwork(t *testing.T) {
+	hostile := buildHostile(t)
+	for _, without := range without(t) {
+		if slices.ContainsFunc(without.missing, func(l Layer) bool { return l == Namespaces || l == Cgroup }) && without.name != "whole" {
+			continue // it has none
+		}
+		t.Run(without.name, func(t *testing.T) {
+			target := newTarget(t)
+			task := target.task(RoleShimNetwork, without.plan)
+			task.Shim, task.Reach = &without.plan, Reach{Network: true}
+			task.Limits.FileBytes = shimFile
+			task.Limits.MemoryBytes = networkMemory
+			got := runHostile(t, hostile, Plan{}, task)
+			for _, name := range reachable {
+				if !slices.Contains(got, name) {
+					t.Errorf("%s: it can't, and needs to", name)
+				}
+			}
+			got = slices.DeleteFunc(got, func(name string) bool { return slices.Contains(reachable, name) })
+			judge(t, got, without.missing, onlyLayerShim)
+		})
+	}
+}
+
 // judge compares what succeeded with what may.
 func judge(t *testing.T, got []string, missing []Layer, only map[string]Layer) {
 	t.Helper()
@@ -177,105 +209,6 @@ func without(t *testing.T) []variant {
 		variants = append(variants, variant{"without " + string(l), p, append(slices.Clone(missing), l)})
 	}
 	return variants
-}
-
-// target is what a hostile program would like to reach.
-type target struct {
-	dir, home string
-	disk      *os.File
-	tcp       net.Listener
-	udp       net.PacketConn
-	unix      net.Listener
-	abstract  net.Listener
-}
-
-func newTarget(t *testing.T) *target {
-	t.Helper()
-	x := &target{home: t.TempDir()}
-	x.dir = filepath.Join(x.home, "boxes", "own")
-	for path, content := range map[string]string{
-		"boxes/own/disk.img": "", "boxes/other/disk.img": "secret", "images/disks/other.ext4": "secret", "notes": "secret",
-	} {
-		path = filepath.Join(x.home, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var err error
-	if x.disk, err = os.OpenFile(filepath.Join(x.dir, "disk.img"), os.O_RDWR, 0); err != nil {
-		t.Fatal(err)
-	}
-	if x.tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	if x.udp, err = net.ListenPacket("udp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	socket := filepath.Join(shortDir(t), "s")
-	if x.unix, err = net.Listen("unix", socket); err != nil {
-		t.Fatal(err)
-	}
-	if x.abstract, err = net.Listen("unix", fmt.Sprintf("@boxlite-test-%d-%s", os.Getpid(), filepath.Base(x.home))); err != nil {
-		t.Fatal(err)
-	}
-	go echo(x.udp)
-	t.Cleanup(func() { x.disk.Close(); x.tcp.Close(); x.udp.Close(); x.unix.Close(); x.abstract.Close() })
-	return x
-}
-
-// shortDir returns a folder whose paths fit into a socket's address.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "jail")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
-}
-
-// echo answers until conn is closed.
-func echo(conn net.PacketConn) {
-	buffer := make([]byte, 1)
-	for {
-		n, from, err := conn.ReadFrom(buffer)
-		if err != nil {
-			return
-		}
-		_, _ = conn.WriteTo(buffer[:n], from)
-	}
-}
-
-// task is what the hostile program reads.
-type task struct {
-	Shim                                  *Plan
-	Dir                                   string
-	Only                                  []string
-	UserFile, OtherDisk, OtherImage, Home string
-	Socket, Abstract                      string
-	TCP, UDP                              int
-	Process                               int
-	Limits                                Limits
-	Forbidden                             []uintptr
-}
-
-func (x *target) task(role Role, p Plan) task {
-	t := task{
-		Dir: x.dir, Home: x.home, UserFile: filepath.Join(x.home, "notes"),
-		OtherDisk:  filepath.Join(x.home, "boxes/other/disk.img"),
-		OtherImage: filepath.Join(x.home, "images/disks/other.ext4"),
-		Socket:     x.unix.Addr().String(), Abstract: strings.TrimPrefix(x.abstract.Addr().String(), "@"),
-		TCP: x.tcp.Addr().(*net.TCPAddr).Port, UDP: x.udp.LocalAddr().(*net.UDPAddr).Port,
-		Process: os.Getpid(),
-		Limits:  Limits{MemoryBytes: 192 << 20, FileBytes: 1 << 20, Threads: 64, CPUs: 2},
-	}
-	if p.Has(Seccomp) {
-		t.Forbidden = forbidden(role)
-	}
-	return t
 }
 
 // forbidden returns the numbers of all system calls that a role must never make.

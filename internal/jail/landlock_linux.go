@@ -73,18 +73,27 @@ func everything(version int) unix.LandlockRulesetAttr {
 	return all
 }
 
+// limits are what of everything else than files may be done.
+type limits struct {
+	signals bool // send signals to processes outside the jail
+	tcp     bool // connect to TCP ports, and listen on them
+}
+
 // restrict puts threads under Landlock: from now on they open nothing but what is
-// granted, and reach no network and no abstract socket. They signal none but processes
-// of the same jail, unless signals is true. A file that isn't there needs no grant.
+// granted, reach no network and no abstract socket, and signal none but processes of
+// the same jail, but for what may be done. A file that isn't there needs no grant.
 // no_new_privs must be set.
-func restrict(call caller, grants []grant, signals bool) error {
+func restrict(call caller, grants []grant, may limits) error {
 	version, err := landlockVersion()
 	if err != nil {
 		return err
 	}
 	all := everything(version)
-	if signals {
+	if may.signals {
 		all.Scoped &^= unix.LANDLOCK_SCOPE_SIGNAL
+	}
+	if may.tcp {
+		all.Handled_access_net = 0
 	}
 	ruleset, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&all)), unsafe.Sizeof(all), 0)
 	if errno != 0 {

@@ -14,7 +14,18 @@ const (
 	RoleQEMU Role = "qemu"
 	// RoleShim is that of the shim once it has sealed itself.
 	RoleShim Role = "shim"
+	// RoleShimNetwork is that of a shim that serves its box's network.
+	RoleShimNetwork Role = "shim with a network"
 )
+
+// Reach is what a shim can reach when it has sealed itself, beside its box's folder.
+type Reach struct {
+	// Network lets it connect to IP addresses, and listen on ports.
+	Network bool
+	// Read are files and folders that it may read at any time. What isn't there is
+	// left out.
+	Read []string
+}
 
 // Process says what to run in a jail.
 type Process struct {

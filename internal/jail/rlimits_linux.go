@@ -20,17 +20,24 @@ const (
 const (
 	shimDescriptors = 4096
 	shimMemory      = 1 << 30
+	// With a network, each connection takes a descriptor, and buffers at both ends.
+	networkDescriptors = 16384
+	networkMemory      = 4 << 30
 	// shimFile is more than any log or record that it writes.
 	shimFile = 64 << 20
 )
 
 // limitShim bounds what a shim takes from the host.
-func limitShim() error {
+func limitShim(reach Reach) error {
+	descriptors, memory := uint64(shimDescriptors), uint64(shimMemory)
+	if reach.Network {
+		descriptors, memory = networkDescriptors, networkMemory
+	}
 	return setRlimits([]rlimit{
 		{"core dumps", unix.RLIMIT_CORE, 0},
 		{"file size", unix.RLIMIT_FSIZE, shimFile},
-		{"descriptors", unix.RLIMIT_NOFILE, shimDescriptors},
-		{"memory", unix.RLIMIT_DATA, shimMemory},
+		{"descriptors", unix.RLIMIT_NOFILE, descriptors},
+		{"memory", unix.RLIMIT_DATA, memory},
 		{"locked memory", unix.RLIMIT_MEMLOCK, 0},
 	})
 }

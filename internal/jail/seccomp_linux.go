@@ -34,6 +34,8 @@ func roleCalls(role Role, pid int) (calls, error) {
 		return qemuCalls(pid), nil
 	case RoleShim:
 		return shimCalls(pid), nil
+	case RoleShimNetwork:
+		return networkCalls(pid), nil
 	}
 	return calls{}, fmt.Errorf("there is no role %q", role)
 }

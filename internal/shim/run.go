@@ -6,12 +6,15 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 
+	"github.com/boxlite-go/boxlite/internal/audit"
+	"github.com/boxlite-go/boxlite/internal/network"
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -38,11 +41,14 @@ type process struct {
 
 	health *healthMonitor // nil without a health check
 
+	denials *audit.Log // what the network's policy has refused
+
 	mu      sync.Mutex
 	stage   string
 	stages  []*boxlitev1.Stage
 	guest   *grpc.ClientConn
 	machine vmm.Machine
+	network *network.Network // nil if the box has none
 	kernel  string
 	main    string // execution ID of the main process, if there is one
 	err     error  // why the start failed
@@ -63,6 +69,7 @@ func newProcess(spec Spec, log *slog.Logger) (*process, error) {
 		ready: make(chan struct{}), end: make(chan struct{}), ended: make(chan struct{}),
 	}
 	p.detached.Store(spec.Detached)
+	p.denials = audit.OfBox(filepath.Join(spec.Dir, dirLogs))
 	p.health = p.newHealthMonitor()
 	var err error
 	if p.control, err = listenUnix(spec.Dir, fileSocket); err != nil {
@@ -135,6 +142,7 @@ func (p *process) start(ctx context.Context) error {
 		name string
 		do   func(context.Context) error
 	}{
+		{"network", p.startNetwork},
 		{"vmm", p.startMachine},
 		{"kernel", p.awaitAgent},
 		{"agent", p.initGuest},
@@ -179,8 +187,11 @@ func (p *process) startMachine(ctx context.Context) error {
 	p.machine = machine
 	p.mu.Unlock()
 	// Nothing that the guest says has been read yet.
-	if err := p.spec.Jail.Seal(p.spec.Dir); err != nil {
+	if err := p.spec.Jail.Seal(p.spec.Dir, p.reach()); err != nil {
 		return err
+	}
+	if p.network != nil {
+		p.network.Serve(machine.Network())
 	}
 	go func() { _ = portal.Forward(context.WithoutCancel(ctx), p.streams, machine.Portal()) }()
 	return nil
@@ -229,6 +240,7 @@ func (p *process) initGuest(ctx context.Context) error {
 		UnixNanos: time.Now().UnixNano(),
 		Entropy:   entropy,
 		Hostname:  p.spec.Container.GetHostname(),
+		Network:   p.guestNetwork(),
 	})
 	if err != nil {
 		return protocol.FromStatus(err)
@@ -241,6 +253,7 @@ func (p *process) initGuest(ctx context.Context) error {
 
 func (p *process) initContainer(ctx context.Context) error {
 	client := boxlitev1.NewContainerClient(p.guest)
+	p.spec.Container.Network, p.spec.Container.CaCertificates = p.guestFiles(), p.trusted()
 	if _, err := client.Init(ctx, p.spec.Container); err != nil {
 		return protocol.FromStatus(err)
 	}
@@ -333,6 +346,11 @@ func (p *process) shutDown(ctx context.Context) {
 			p.log.Error("end the machine", "error", err)
 		}
 		p.machine.Wait()
+	}
+	if p.network != nil {
+		if err := p.network.Close(); err != nil {
+			p.log.Error("end the network", "error", err)
+		}
 	}
 	if p.guest != nil {
 		_ = p.guest.Close()

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/network"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/vmm"
@@ -22,6 +23,10 @@ const maxSpec = 8 << 20
 type Spec struct {
 	// BoxID names the box in errors.
 	BoxID string `json:"box_id"`
+	// Name is the box's name, if it has one, and Run the number of this run: both for
+	// the audit log.
+	Name string `json:"name,omitempty"`
+	Run  int    `json:"run"`
 	// Dir is the box's folder. It and its logs folder exist.
 	Dir string `json:"dir"`
 	// Machine is how the virtual machine is run, as vmm.Select chose it.
@@ -31,6 +36,9 @@ type Spec struct {
 	Jail jail.Plan `json:"jail"`
 	// Container is what the agent sets up.
 	Container *boxlitev1.ContainerInitRequest `json:"-"`
+	// Network is what the guest's network card is connected to; nil if there is none.
+	// It holds secrets.
+	Network *network.Config `json:"network,omitempty"`
 	// Health says how to find out whether the box is well; nil if nobody asks.
 	Health *HealthCheck `json:"health,omitempty"`
 	// Detached boxes outlive the process that started them.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/network/link"
 	"github.com/boxlite-go/boxlite/internal/portal"
 )
 
@@ -31,6 +32,9 @@ type Engine interface {
 type Machine interface {
 	// Portal opens byte streams to the agent.
 	Portal() portal.Dialer
+	// Network is the host's end of the network card, or nil if there is none. It is
+	// the caller's to close; a machine that nobody receives from can't send.
+	Network() link.Endpoint
 	// PID is the process that runs the machine.
 	PID() int
 	// Wait blocks until the machine has ended and nothing of it is left, and
@@ -87,6 +91,8 @@ type Spec struct {
 	MemoryMiB int `json:"memory_mib"`
 	// Disks become virtio block devices, in this order.
 	Disks []Disk `json:"disks"`
+	// MAC is the address of the network card. Without one there is no card.
+	MAC string `json:"mac,omitempty"`
 	// Console is a file to which the guest's console is appended. When it has
 	// grown large, it gets the suffix ".1" and a new one is begun.
 	Console string `json:"console"`

@@ -65,7 +65,7 @@ func TestFilesPersist(t *testing.T) {
 			t.Errorf("stage %s took %v", s.Name, s.Duration)
 		}
 	}
-	if want := []string{"image", "disk", "engine", "jail", "shim", "vmm", "kernel", "agent", "container"}; !slices.Equal(stages, want) {
+	if want := []string{"image", "disk", "engine", "jail", "shim", "network", "vmm", "kernel", "agent", "container"}; !slices.Equal(stages, want) {
 		t.Errorf("stages %q, want %q", stages, want)
 	}
 	// And stops it, which the first finds out.

@@ -81,6 +81,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code": script.Code, "until": scriptUntil, "outputenv": scriptOutputEnv,
+			"get": scriptGet, "listen": scriptListen, "published": scriptPublished,
 			"registry": scriptRegistry, "debian": scriptDebian, "busybox": scriptBusybox,
 		},
 	})

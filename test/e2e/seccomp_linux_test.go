@@ -15,7 +15,8 @@ import (
 
 // everything is a script that has a box do all that VMM and shim have a hand in.
 const everything = `set -e
-"$0" run -d --name a --cpus 2 boxlite/base sleep 1000
+"$0" run -d --name a --cpus 2 --allow-host 1 -p 0:80 boxlite/base sleep 1000
+"$0" exec a sh -c 'wget -q -T 5 http://host.boxlite.internal:1/ || true'
 "$0" exec a sh -c 'dd if=/dev/urandom of=/big bs=1M count=30 2>/dev/null; sync; rm /big; sync; echo x > /y; sync'
 echo hello | "$0" exec -i a cat
 "$0" pause a
@@ -39,7 +40,7 @@ func TestSeccompListsAreMinimal(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	used := callsByRole(t, trace)
-	for _, role := range []jail.Role{jail.RoleQEMU, jail.RoleShim} {
+	for _, role := range []jail.Role{jail.RoleQEMU, jail.RoleShimNetwork} {
 		always, sometimes, err := jail.Allowed(role)
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +67,7 @@ var (
 	// A line is a thread ID and a system call, which may be continued later.
 	traceLine  = regexp.MustCompile(`^(\d+) +(?:<\.\.\. )?([a-z0-9_]+)`)
 	newThread  = regexp.MustCompile(`= (\d+)(?: /\* (\d+) in strace's PID NS \*/)?$`)
-	startsRole = map[string]jail.Role{`"boxlite-shim"`: jail.RoleShim, `"boxlite-jail"`: jail.RoleQEMU}
+	startsRole = map[string]jail.Role{`"boxlite-shim"`: jail.RoleShimNetwork, `"boxlite-jail"`: jail.RoleQEMU}
 )
 
 // callsByRole reads what each role did once it was under its filter.
@@ -77,7 +78,7 @@ func callsByRole(t *testing.T, trace string) map[jail.Role]map[string]bool {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	used := map[jail.Role]map[string]bool{jail.RoleShim: {}, jail.RoleQEMU: {}}
+	used := map[jail.Role]map[string]bool{jail.RoleShimNetwork: {}, jail.RoleQEMU: {}}
 	process := map[string]string{} // the process of each thread
 	role := map[string]jail.Role{} // of each process
 	filtered := map[string]bool{}  // the processes under a filter

@@ -55,7 +55,7 @@ func TestStartIsTraced(t *testing.T) {
 			t.Errorf("stage %s began at %v, before the box was made", s.Name, s.StartedAt)
 		}
 	}
-	if spans.mu.Lock(); !slices.Equal(spans.names, want) || len(want) != 10 {
+	if spans.mu.Lock(); !slices.Equal(spans.names, want) || len(want) != 11 {
 		t.Errorf("got %q, want %q", spans.names, want)
 	}
 	spans.mu.Unlock()

@@ -16,8 +16,8 @@ var layers = [][]string{
 	{"internal/vmm/engines"},
 	{"internal/vmm/qemu"}, // every engine is here, so none imports another
 	{"internal/vmm", "internal/network"},
-	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe"},
-	{"internal/assets", "internal/audit"},
+	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe", "internal/network/link", "internal/network/policy", "internal/socket"},
+	{"internal/assets", "internal/audit", "internal/secret"},
 	{"internal/protocol", "internal/durable", "internal/stage", "internal/logfile", "internal/suggest", "kernel"},
 }
 

@@ -31,6 +31,11 @@ type Config struct {
 	// /etc/resolv.conf. The image's own files are hidden, not changed; nil
 	// leaves them visible.
 	Hosts, ResolvConf []byte
+	// CACertificates are what the container trusts in addition to what the image
+	// does, in PEM. They are added to the image's bundles, for as long as they are
+	// given; and a bundle of both is named by the environment of every process, in
+	// the variables that programs look at, unless it has them already.
+	CACertificates []byte
 	// Capabilities are those that root has, and what anyone can gain. Nil means
 	// Docker's.
 	Capabilities *protocol.Capabilities

@@ -4,34 +4,40 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
-// mountFiles mounts the container's own hosts, hostname and resolv.conf over the
-// image's, which stay unchanged below. They live in a tmpfs of which nothing else
-// is visible.
-func mountFiles(config Config) error {
+// ownFile is a file of the container that is mounted over the image's, which stays
+// unchanged below. Without content, the image's stays visible.
+type ownFile struct {
+	target   string
+	content  []byte
+	readOnly bool
+}
+
+// mountFiles mounts the container's own files. They live in a tmpfs of which
+// nothing else is visible.
+func mountFiles(files []ownFile) error {
 	const stage = "/dev/shm"
 	if err := unix.Mount("etc", stage, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=16m"); err != nil {
-		return internal("mount the container's /etc files", err)
+		return internal("mount the container's own files", err)
 	}
 	defer func() { _ = unix.Unmount(stage, unix.MNT_DETACH) }()
-	for name, content := range map[string][]byte{
-		"hosts": config.Hosts, "resolv.conf": config.ResolvConf, "hostname": []byte(config.Hostname + "\n"),
-	} {
-		if content == nil {
+	for i, f := range files {
+		if f.content == nil {
 			continue
 		}
-		source, target := filepath.Join(stage, name), filepath.Join("/etc", name)
-		if err := os.WriteFile(source, content, 0o644); err != nil {
-			return internal("write "+target, err)
+		source := filepath.Join(stage, strconv.Itoa(i))
+		if err := os.WriteFile(source, f.content, 0o644); err != nil {
+			return internal("write "+f.target, err)
 		}
-		if err := mountFile(source, target); err != nil {
+		if err := mountFile(source, f.target, f.readOnly); err != nil {
 			return &protocol.Error{
-				Kind: protocol.KindImage, Op: "mount " + target, Err: err,
+				Kind: protocol.KindImage, Op: "mount " + f.target, Err: err,
 				Hint: "the image must have an ordinary file there, or nothing",
 			}
 		}
@@ -42,7 +48,7 @@ func mountFiles(config Config) error {
 // mountFile mounts one file over another, which is made if it is missing. The
 // target may be a symbolic link, even to a file that doesn't exist, but not to
 // another file system such as /proc.
-func mountFile(source, target string) error {
+func mountFile(source, target string, readOnly bool) error {
 	fd, err := openTarget(target)
 	if errors.Is(err, unix.ENOENT) {
 		if err := makeFile(target); err != nil {
@@ -59,6 +65,12 @@ func mountFile(source, target string) error {
 		return os.NewSyscallError("open_tree", err)
 	}
 	defer unix.Close(tree)
+	if readOnly {
+		attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+		if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
+			return os.NewSyscallError("mount_setattr", err)
+		}
+	}
 	err = unix.MoveMount(tree, "", fd, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	return os.NewSyscallError("move_mount", err)
 }

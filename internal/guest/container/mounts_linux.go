@@ -73,9 +73,15 @@ func mountAll(root string) error {
 // own files over the image's, what tells or changes too much hidden, and the
 // working directory made.
 func finishMounts(config Config) error {
-	if err := mountFiles(config); err != nil {
+	files := []ownFile{
+		{target: "/etc/hosts", content: config.Hosts},
+		{target: "/etc/resolv.conf", content: config.ResolvConf},
+		{target: "/etc/hostname", content: []byte(config.Hostname + "\n")},
+	}
+	if err := mountFiles(append(files, trustFiles(config.CACertificates)...)); err != nil {
 		return err
 	}
+	updateTrust(config.CACertificates)
 	for _, path := range masked {
 		if err := mask(path); err != nil {
 			return internal("mask "+path, err)

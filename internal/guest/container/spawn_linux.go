@@ -157,6 +157,9 @@ func (c *Container) environment(process Process, who identity) []string {
 		env = append(env, "TERM=xterm")
 	}
 	env = append(env, "HOME="+who.home)
+	if len(c.config.CACertificates) > 0 {
+		env = append(env, trustEnv...)
+	}
 	given := slices.Concat(c.config.Env, process.Env)
 	index := map[string]int{}
 	for i, e := range env {

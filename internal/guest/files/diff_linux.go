@@ -104,7 +104,7 @@ func (d *differ) flush() error {
 // ours are the files that the agent makes for its mounts, if the image lacks them.
 var ours = map[string]bool{
 	"/dev": true, "/proc": true, "/sys": true,
-	"/etc/hosts": true, "/etc/hostname": true, "/etc/resolv.conf": true,
+	"/etc/hosts": true, "/etc/hostname": true, "/etc/resolv.conf": true, "/run/boxlite": true,
 }
 
 // changed compares a folder that is in the upper layer and in the image. Before

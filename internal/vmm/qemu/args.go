@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/boxlite-go/boxlite/internal/network/link"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 )
@@ -13,6 +14,7 @@ import (
 // descriptors are the numbers under which QEMU inherits what it needs.
 type descriptors struct {
 	portal, control, console int
+	network                  int // 0 if there is none
 	disks                    []int
 }
 
@@ -52,6 +54,13 @@ func arguments(spec vmm.Spec, c vmm.Capability, fds descriptors) []string {
 		"-chardev", fmt.Sprintf("socket,id=portal,fd=%d", fds.portal),
 		"-device", "virtserialport,chardev=portal,nr=1,name="+protocol.PortName,
 	)
+	if fds.network != 0 {
+		// "socket", not the newer "stream": QEMU had no other before 7.2, and it still
+		// has this one. host_mtu offers the guest large frames.
+		args = append(args,
+			"-netdev", fmt.Sprintf("socket,id=network,fd=%d", fds.network),
+			"-device", fmt.Sprintf("virtio-net-device,netdev=network,mac=%s,host_mtu=%d", spec.MAC, link.MTU))
+	}
 	for i, d := range spec.Disks {
 		args = append(args, diskArguments(d, i, fds.disks[i])...)
 	}
@@ -96,6 +105,8 @@ func kernelCommandLine(spec vmm.Spec, c vmm.Capability) string {
 		"panic=-1", "reboot=t",
 		// There is no PCI bus to look for.
 		"pci=off",
+		// A network card that leads nowhere would only be in the way.
+		"dummy.numdummies=0",
 	}
 	if c.Accelerator == accelTCG {
 		if c.TSCKHz > 0 {

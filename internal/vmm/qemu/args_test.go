@@ -30,10 +30,13 @@ func TestArguments(t *testing.T) {
 	fds := descriptors{control: 3, portal: 4, console: 5, disks: []int{6, 7}}
 	two := spec
 	two.CPUs = 2
+	connected, connectedFDs := spec, descriptors{control: 3, portal: 4, console: 5, network: 6, disks: []int{7, 8}}
+	connected.MAC = "5a:94:ef:e4:0c:ee"
 	for name, args := range map[string][]string{
-		"kvm":   arguments(spec, vmm.Capability{Accelerator: accelKVM}, fds),
-		"tcg":   arguments(spec, vmm.Capability{Accelerator: accelTCG, TSCKHz: 2500000}, fds),
-		"tcg-2": arguments(two, vmm.Capability{Accelerator: accelTCG, TSCKHz: 2500000}, fds),
+		"kvm":         arguments(spec, vmm.Capability{Accelerator: accelKVM}, fds),
+		"tcg":         arguments(spec, vmm.Capability{Accelerator: accelTCG, TSCKHz: 2500000}, fds),
+		"kvm-network": arguments(connected, vmm.Capability{Accelerator: accelKVM}, connectedFDs),
+		"tcg-2":       arguments(two, vmm.Capability{Accelerator: accelTCG, TSCKHz: 2500000}, fds),
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := strings.Join(args, "\n") + "\n"

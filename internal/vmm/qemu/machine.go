@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/network/link"
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
@@ -21,6 +22,7 @@ type machine struct {
 	process *process
 	console *console
 	agent   *agent
+	network link.Endpoint // nil without a network card
 	control *qmp.Client
 	killed  atomic.Bool
 
@@ -68,6 +70,9 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 	}
 	go m.console.copy(r.output)
 	m.agent = greet(r.portal, m.process.exited)
+	if r.network != nil {
+		m.network = link.NewStream(r.network)
+	}
 	m.control = control
 	go m.supervise()
 	return m, nil
@@ -101,6 +106,9 @@ func (m *machine) supervise() {
 
 // Portal opens streams to the agent; they wait until it answers.
 func (m *machine) Portal() portal.Dialer { return m.agent }
+
+// Network carries the frames of the machine's card.
+func (m *machine) Network() link.Endpoint { return m.network }
 
 // PID is QEMU's.
 func (m *machine) PID() int { return m.process.command.PID() }

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"errors"
 	"net"
 	"os"
 
@@ -11,10 +12,11 @@ import (
 // resources are what a machine is given: what QEMU inherits, and our ends.
 type resources struct {
 	control, portal net.Conn
+	network         net.Conn // nil without a network card
 	output          *os.File // what the guest's console prints
 	console         *console
 
-	inherited []*os.File // control, portal, console, then the disks
+	inherited []*os.File // control, portal, console, perhaps network, then the disks
 	// largestDisk is the size of the largest disk that may be written.
 	largestDisk int64
 }
@@ -28,13 +30,8 @@ func openResources(spec vmm.Spec) (_ *resources, err error) {
 			r.closeOurs()
 		}
 	}()
-	for _, conn := range []*net.Conn{&r.control, &r.portal} {
-		ours, theirs, err := socketPair()
-		if err != nil {
-			return nil, &protocol.Error{Kind: protocol.KindEngine, Op: "connect to QEMU", Err: err}
-		}
-		*conn = ours
-		r.inherited = append(r.inherited, theirs)
+	if err := errors.Join(r.connect(&r.control), r.connect(&r.portal)); err != nil {
+		return nil, err
 	}
 	if r.console, err = openConsole(spec.Console); err != nil {
 		return nil, err
@@ -45,6 +42,11 @@ func openResources(spec vmm.Spec) (_ *resources, err error) {
 	}
 	r.output = output
 	r.inherited = append(r.inherited, theirs)
+	if spec.MAC != "" {
+		if err := r.connect(&r.network); err != nil {
+			return nil, err
+		}
+	}
 	for _, d := range spec.Disks {
 		mode := os.O_RDWR
 		if d.ReadOnly {
@@ -66,11 +68,27 @@ func openResources(spec vmm.Spec) (_ *resources, err error) {
 	return r, nil
 }
 
+// connect makes a connection, and sets ours to our end.
+func (r *resources) connect(ours *net.Conn) error {
+	conn, theirs, err := socketPair()
+	if err != nil {
+		return &protocol.Error{Kind: protocol.KindEngine, Op: "connect to QEMU", Err: err}
+	}
+	*ours = conn
+	r.inherited = append(r.inherited, theirs)
+	return nil
+}
+
 // descriptors are the numbers that QEMU will see.
 func (r *resources) descriptors() descriptors {
 	d := descriptors{control: firstDescriptor, portal: firstDescriptor + 1, console: firstDescriptor + 2}
-	for i := range r.inherited[3:] {
-		d.disks = append(d.disks, firstDescriptor+3+i)
+	disks := 3
+	if r.network != nil {
+		d.network = firstDescriptor + disks
+		disks++
+	}
+	for i := range r.inherited[disks:] {
+		d.disks = append(d.disks, firstDescriptor+disks+i)
 	}
 	return d
 }
@@ -88,6 +106,9 @@ func (r *resources) closeOurs() {
 	}
 	if r.portal != nil {
 		_ = r.portal.Close()
+	}
+	if r.network != nil {
+		_ = r.network.Close()
 	}
 	if r.output != nil {
 		_ = r.output.Close()

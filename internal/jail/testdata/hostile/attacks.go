@@ -41,6 +41,15 @@ var attacks = []attack{
 	{name: "start processes without end", try: startProcesses},
 
 	{name: "make a socket", try: makeSocket},
+	{name: "make a raw socket", try: func(task) error {
+		return closeFD(unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP))
+	}},
+	{name: "make a packet socket", try: func(task) error {
+		return closeFD(unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0))
+	}},
+	{name: "make a netlink socket", try: func(task) error {
+		return closeFD(unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE))
+	}},
 	{name: "connect to a TCP port of the host", try: func(t task) error { return connect("tcp", fmt.Sprintf("127.0.0.1:%d", t.TCP)) }},
 	{name: "send to a UDP port of the host", try: sendUDP},
 	{name: "connect to a Unix socket of the host", try: func(t task) error { return connect("unix", t.Socket) }},

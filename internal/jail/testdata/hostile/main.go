@@ -16,6 +16,8 @@ import (
 type task struct {
 	// Shim, if it is not nil, is the plan with which to seal this process first.
 	Shim *jail.Plan
+	// Reach is what that shim may reach.
+	Reach jail.Reach
 	// Dir is the box's folder.
 	Dir string
 	// Only names the attacks to try; empty means all that a process survives.
@@ -42,7 +44,7 @@ func main() {
 		os.Exit(2)
 	}
 	if t.Shim != nil {
-		if err := t.Shim.Seal(t.Dir); err != nil {
+		if err := t.Shim.Seal(t.Dir, t.Reach); err != nil {
 			fmt.Fprintln(report, err)
 			os.Exit(2)
 		}

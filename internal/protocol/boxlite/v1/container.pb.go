@@ -39,7 +39,12 @@ type ContainerInitRequest struct {
 	StopSignal uint32 `protobuf:"varint,9,opt,name=stop_signal,json=stopSignal,proto3" json:"stop_signal,omitempty"`
 	// The capabilities of root, and what anyone can gain: bit n is the one with
 	// number n. Without, they are Docker's default.
-	Capabilities  *uint64 `protobuf:"varint,10,opt,name=capabilities,proto3,oneof" json:"capabilities,omitempty"`
+	Capabilities *uint64 `protobuf:"varint,10,opt,name=capabilities,proto3,oneof" json:"capabilities,omitempty"`
+	// Certificates, as PEM, that everything in the container trusts in addition to
+	// those of the image.
+	CaCertificates []string `protobuf:"bytes,11,rep,name=ca_certificates,json=caCertificates,proto3" json:"ca_certificates,omitempty"`
+	// Unset for a container without a network.
+	Network       *NetworkFiles `protobuf:"bytes,12,opt,name=network,proto3" json:"network,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +149,143 @@ func (x *ContainerInitRequest) GetCapabilities() uint64 {
 	return 0
 }
 
+func (x *ContainerInitRequest) GetCaCertificates() []string {
+	if x != nil {
+		return x.CaCertificates
+	}
+	return nil
+}
+
+func (x *ContainerInitRequest) GetNetwork() *NetworkFiles {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+// NetworkFiles is what /etc/resolv.conf and /etc/hosts say.
+type NetworkFiles struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Addresses of name servers, and domains in which short names are looked up.
+	Dns    []string `protobuf:"bytes,1,rep,name=dns,proto3" json:"dns,omitempty"`
+	Search []string `protobuf:"bytes,2,rep,name=search,proto3" json:"search,omitempty"`
+	// The container's own addresses, which its hostname stands for.
+	Addresses     []string     `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Hosts         []*HostEntry `protobuf:"bytes,4,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkFiles) Reset() {
+	*x = NetworkFiles{}
+	mi := &file_boxlite_v1_container_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkFiles) ProtoMessage() {}
+
+func (x *NetworkFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_container_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkFiles.ProtoReflect.Descriptor instead.
+func (*NetworkFiles) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NetworkFiles) GetDns() []string {
+	if x != nil {
+		return x.Dns
+	}
+	return nil
+}
+
+func (x *NetworkFiles) GetSearch() []string {
+	if x != nil {
+		return x.Search
+	}
+	return nil
+}
+
+func (x *NetworkFiles) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *NetworkFiles) GetHosts() []*HostEntry {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+type HostEntry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Names         []string               `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HostEntry) Reset() {
+	*x = HostEntry{}
+	mi := &file_boxlite_v1_container_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostEntry) ProtoMessage() {}
+
+func (x *HostEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_container_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostEntry.ProtoReflect.Descriptor instead.
+func (*HostEntry) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *HostEntry) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *HostEntry) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
 type ContainerInitResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -152,7 +294,7 @@ type ContainerInitResponse struct {
 
 func (x *ContainerInitResponse) Reset() {
 	*x = ContainerInitResponse{}
-	mi := &file_boxlite_v1_container_proto_msgTypes[1]
+	mi := &file_boxlite_v1_container_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -164,7 +306,7 @@ func (x *ContainerInitResponse) String() string {
 func (*ContainerInitResponse) ProtoMessage() {}
 
 func (x *ContainerInitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_container_proto_msgTypes[1]
+	mi := &file_boxlite_v1_container_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -177,7 +319,7 @@ func (x *ContainerInitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerInitResponse.ProtoReflect.Descriptor instead.
 func (*ContainerInitResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{1}
+	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{3}
 }
 
 type ContainerStartRequest struct {
@@ -188,7 +330,7 @@ type ContainerStartRequest struct {
 
 func (x *ContainerStartRequest) Reset() {
 	*x = ContainerStartRequest{}
-	mi := &file_boxlite_v1_container_proto_msgTypes[2]
+	mi := &file_boxlite_v1_container_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -200,7 +342,7 @@ func (x *ContainerStartRequest) String() string {
 func (*ContainerStartRequest) ProtoMessage() {}
 
 func (x *ContainerStartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_container_proto_msgTypes[2]
+	mi := &file_boxlite_v1_container_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -213,7 +355,7 @@ func (x *ContainerStartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerStartRequest.ProtoReflect.Descriptor instead.
 func (*ContainerStartRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{2}
+	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{4}
 }
 
 type ContainerStartResponse struct {
@@ -226,7 +368,7 @@ type ContainerStartResponse struct {
 
 func (x *ContainerStartResponse) Reset() {
 	*x = ContainerStartResponse{}
-	mi := &file_boxlite_v1_container_proto_msgTypes[3]
+	mi := &file_boxlite_v1_container_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -238,7 +380,7 @@ func (x *ContainerStartResponse) String() string {
 func (*ContainerStartResponse) ProtoMessage() {}
 
 func (x *ContainerStartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_container_proto_msgTypes[3]
+	mi := &file_boxlite_v1_container_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -251,7 +393,7 @@ func (x *ContainerStartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerStartResponse.ProtoReflect.Descriptor instead.
 func (*ContainerStartResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{3}
+	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ContainerStartResponse) GetExecutionId() string {
@@ -269,7 +411,7 @@ type ContainerWaitRequest struct {
 
 func (x *ContainerWaitRequest) Reset() {
 	*x = ContainerWaitRequest{}
-	mi := &file_boxlite_v1_container_proto_msgTypes[4]
+	mi := &file_boxlite_v1_container_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +423,7 @@ func (x *ContainerWaitRequest) String() string {
 func (*ContainerWaitRequest) ProtoMessage() {}
 
 func (x *ContainerWaitRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_container_proto_msgTypes[4]
+	mi := &file_boxlite_v1_container_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,7 +436,7 @@ func (x *ContainerWaitRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerWaitRequest.ProtoReflect.Descriptor instead.
 func (*ContainerWaitRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{4}
+	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{6}
 }
 
 type ContainerWaitResponse struct {
@@ -306,7 +448,7 @@ type ContainerWaitResponse struct {
 
 func (x *ContainerWaitResponse) Reset() {
 	*x = ContainerWaitResponse{}
-	mi := &file_boxlite_v1_container_proto_msgTypes[5]
+	mi := &file_boxlite_v1_container_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -318,7 +460,7 @@ func (x *ContainerWaitResponse) String() string {
 func (*ContainerWaitResponse) ProtoMessage() {}
 
 func (x *ContainerWaitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_container_proto_msgTypes[5]
+	mi := &file_boxlite_v1_container_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -331,7 +473,7 @@ func (x *ContainerWaitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerWaitResponse.ProtoReflect.Descriptor instead.
 func (*ContainerWaitResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{5}
+	return file_boxlite_v1_container_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ContainerWaitResponse) GetStatus() *ExitStatus {
@@ -346,7 +488,7 @@ var File_boxlite_v1_container_proto protoreflect.FileDescriptor
 const file_boxlite_v1_container_proto_rawDesc = "" +
 	"\n" +
 	"\x1aboxlite/v1/container.proto\x12\n" +
-	"boxlite.v1\x1a\x1aboxlite/v1/execution.proto\"\xc7\x02\n" +
+	"boxlite.v1\x1a\x1aboxlite/v1/execution.proto\"\xa4\x03\n" +
 	"\x14ContainerInitRequest\x12\x1d\n" +
 	"\n" +
 	"image_disk\x18\x01 \x01(\tR\timageDisk\x12\x19\n" +
@@ -361,8 +503,18 @@ const file_boxlite_v1_container_proto_rawDesc = "" +
 	"\vstop_signal\x18\t \x01(\rR\n" +
 	"stopSignal\x12'\n" +
 	"\fcapabilities\x18\n" +
-	" \x01(\x04H\x00R\fcapabilities\x88\x01\x01B\x0f\n" +
-	"\r_capabilities\"\x17\n" +
+	" \x01(\x04H\x00R\fcapabilities\x88\x01\x01\x12'\n" +
+	"\x0fca_certificates\x18\v \x03(\tR\x0ecaCertificates\x122\n" +
+	"\anetwork\x18\f \x01(\v2\x18.boxlite.v1.NetworkFilesR\anetworkB\x0f\n" +
+	"\r_capabilities\"\x83\x01\n" +
+	"\fNetworkFiles\x12\x10\n" +
+	"\x03dns\x18\x01 \x03(\tR\x03dns\x12\x16\n" +
+	"\x06search\x18\x02 \x03(\tR\x06search\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\x12+\n" +
+	"\x05hosts\x18\x04 \x03(\v2\x15.boxlite.v1.HostEntryR\x05hosts\";\n" +
+	"\tHostEntry\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05names\x18\x02 \x03(\tR\x05names\"\x17\n" +
 	"\x15ContainerInitResponse\"\x17\n" +
 	"\x15ContainerStartRequest\";\n" +
 	"\x16ContainerStartResponse\x12!\n" +
@@ -387,31 +539,35 @@ func file_boxlite_v1_container_proto_rawDescGZIP() []byte {
 	return file_boxlite_v1_container_proto_rawDescData
 }
 
-var file_boxlite_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_boxlite_v1_container_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_boxlite_v1_container_proto_goTypes = []any{
 	(*ContainerInitRequest)(nil),   // 0: boxlite.v1.ContainerInitRequest
-	(*ContainerInitResponse)(nil),  // 1: boxlite.v1.ContainerInitResponse
-	(*ContainerStartRequest)(nil),  // 2: boxlite.v1.ContainerStartRequest
-	(*ContainerStartResponse)(nil), // 3: boxlite.v1.ContainerStartResponse
-	(*ContainerWaitRequest)(nil),   // 4: boxlite.v1.ContainerWaitRequest
-	(*ContainerWaitResponse)(nil),  // 5: boxlite.v1.ContainerWaitResponse
-	(*Process)(nil),                // 6: boxlite.v1.Process
-	(*ExitStatus)(nil),             // 7: boxlite.v1.ExitStatus
+	(*NetworkFiles)(nil),           // 1: boxlite.v1.NetworkFiles
+	(*HostEntry)(nil),              // 2: boxlite.v1.HostEntry
+	(*ContainerInitResponse)(nil),  // 3: boxlite.v1.ContainerInitResponse
+	(*ContainerStartRequest)(nil),  // 4: boxlite.v1.ContainerStartRequest
+	(*ContainerStartResponse)(nil), // 5: boxlite.v1.ContainerStartResponse
+	(*ContainerWaitRequest)(nil),   // 6: boxlite.v1.ContainerWaitRequest
+	(*ContainerWaitResponse)(nil),  // 7: boxlite.v1.ContainerWaitResponse
+	(*Process)(nil),                // 8: boxlite.v1.Process
+	(*ExitStatus)(nil),             // 9: boxlite.v1.ExitStatus
 }
 var file_boxlite_v1_container_proto_depIdxs = []int32{
-	6, // 0: boxlite.v1.ContainerInitRequest.main:type_name -> boxlite.v1.Process
-	7, // 1: boxlite.v1.ContainerWaitResponse.status:type_name -> boxlite.v1.ExitStatus
-	0, // 2: boxlite.v1.Container.Init:input_type -> boxlite.v1.ContainerInitRequest
-	2, // 3: boxlite.v1.Container.Start:input_type -> boxlite.v1.ContainerStartRequest
-	4, // 4: boxlite.v1.Container.Wait:input_type -> boxlite.v1.ContainerWaitRequest
-	1, // 5: boxlite.v1.Container.Init:output_type -> boxlite.v1.ContainerInitResponse
-	3, // 6: boxlite.v1.Container.Start:output_type -> boxlite.v1.ContainerStartResponse
-	5, // 7: boxlite.v1.Container.Wait:output_type -> boxlite.v1.ContainerWaitResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	8, // 0: boxlite.v1.ContainerInitRequest.main:type_name -> boxlite.v1.Process
+	1, // 1: boxlite.v1.ContainerInitRequest.network:type_name -> boxlite.v1.NetworkFiles
+	2, // 2: boxlite.v1.NetworkFiles.hosts:type_name -> boxlite.v1.HostEntry
+	9, // 3: boxlite.v1.ContainerWaitResponse.status:type_name -> boxlite.v1.ExitStatus
+	0, // 4: boxlite.v1.Container.Init:input_type -> boxlite.v1.ContainerInitRequest
+	4, // 5: boxlite.v1.Container.Start:input_type -> boxlite.v1.ContainerStartRequest
+	6, // 6: boxlite.v1.Container.Wait:input_type -> boxlite.v1.ContainerWaitRequest
+	3, // 7: boxlite.v1.Container.Init:output_type -> boxlite.v1.ContainerInitResponse
+	5, // 8: boxlite.v1.Container.Start:output_type -> boxlite.v1.ContainerStartResponse
+	7, // 9: boxlite.v1.Container.Wait:output_type -> boxlite.v1.ContainerWaitResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_boxlite_v1_container_proto_init() }
@@ -427,7 +583,7 @@ func file_boxlite_v1_container_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_container_proto_rawDesc), len(file_boxlite_v1_container_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

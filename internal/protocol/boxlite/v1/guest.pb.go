@@ -26,8 +26,10 @@ type GuestInitRequest struct {
 	// Nanoseconds since 1970-01-01 UTC.
 	UnixNanos int64 `protobuf:"varint,1,opt,name=unix_nanos,json=unixNanos,proto3" json:"unix_nanos,omitempty"`
 	// Seed for the guest's random number generator.
-	Entropy       []byte `protobuf:"bytes,2,opt,name=entropy,proto3" json:"entropy,omitempty"`
-	Hostname      string `protobuf:"bytes,3,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	Entropy  []byte `protobuf:"bytes,2,opt,name=entropy,proto3" json:"entropy,omitempty"`
+	Hostname string `protobuf:"bytes,3,opt,name=hostname,proto3" json:"hostname,omitempty"`
+	// Unset for a machine that has nothing but its loopback.
+	Network       *NetworkConfig `protobuf:"bytes,4,opt,name=network,proto3" json:"network,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -83,6 +85,121 @@ func (x *GuestInitRequest) GetHostname() string {
 	return ""
 }
 
+func (x *GuestInitRequest) GetNetwork() *NetworkConfig {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
+// NetworkConfig is how the machine's one network interface is set up. The agent
+// sets all of it before it answers: nothing is left to DHCP or discovery.
+type NetworkConfig struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the length of the prefix: 192.168.127.2/24. Either may be empty.
+	Address4 string `protobuf:"bytes,1,opt,name=address4,proto3" json:"address4,omitempty"`
+	Gateway4 string `protobuf:"bytes,2,opt,name=gateway4,proto3" json:"gateway4,omitempty"`
+	Address6 string `protobuf:"bytes,3,opt,name=address6,proto3" json:"address6,omitempty"`
+	Gateway6 string `protobuf:"bytes,4,opt,name=gateway6,proto3" json:"gateway6,omitempty"`
+	// Whether the default route for IPv6 leads to its gateway. Without, and without
+	// address6, the interface has no IPv6 at all.
+	Ipv6 bool `protobuf:"varint,5,opt,name=ipv6,proto3" json:"ipv6,omitempty"`
+	// 0 leaves it as it is.
+	Mtu uint32 `protobuf:"varint,6,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	// The gateways' hardware address. They are never asked for it.
+	GatewayMac []byte `protobuf:"bytes,7,opt,name=gateway_mac,json=gatewayMac,proto3" json:"gateway_mac,omitempty"`
+	// By which the interface is known; empty means the one that is a device.
+	Mac           []byte `protobuf:"bytes,8,opt,name=mac,proto3" json:"mac,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkConfig) Reset() {
+	*x = NetworkConfig{}
+	mi := &file_boxlite_v1_guest_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkConfig) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkConfig) ProtoMessage() {}
+
+func (x *NetworkConfig) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_guest_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkConfig.ProtoReflect.Descriptor instead.
+func (*NetworkConfig) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *NetworkConfig) GetAddress4() string {
+	if x != nil {
+		return x.Address4
+	}
+	return ""
+}
+
+func (x *NetworkConfig) GetGateway4() string {
+	if x != nil {
+		return x.Gateway4
+	}
+	return ""
+}
+
+func (x *NetworkConfig) GetAddress6() string {
+	if x != nil {
+		return x.Address6
+	}
+	return ""
+}
+
+func (x *NetworkConfig) GetGateway6() string {
+	if x != nil {
+		return x.Gateway6
+	}
+	return ""
+}
+
+func (x *NetworkConfig) GetIpv6() bool {
+	if x != nil {
+		return x.Ipv6
+	}
+	return false
+}
+
+func (x *NetworkConfig) GetMtu() uint32 {
+	if x != nil {
+		return x.Mtu
+	}
+	return 0
+}
+
+func (x *NetworkConfig) GetGatewayMac() []byte {
+	if x != nil {
+		return x.GatewayMac
+	}
+	return nil
+}
+
+func (x *NetworkConfig) GetMac() []byte {
+	if x != nil {
+		return x.Mac
+	}
+	return nil
+}
+
 type GuestInitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What `uname -r` prints in the guest.
@@ -95,7 +212,7 @@ type GuestInitResponse struct {
 
 func (x *GuestInitResponse) Reset() {
 	*x = GuestInitResponse{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[1]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -107,7 +224,7 @@ func (x *GuestInitResponse) String() string {
 func (*GuestInitResponse) ProtoMessage() {}
 
 func (x *GuestInitResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[1]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -120,7 +237,7 @@ func (x *GuestInitResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestInitResponse.ProtoReflect.Descriptor instead.
 func (*GuestInitResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{1}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *GuestInitResponse) GetKernelRelease() string {
@@ -145,7 +262,7 @@ type PingRequest struct {
 
 func (x *PingRequest) Reset() {
 	*x = PingRequest{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[2]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -157,7 +274,7 @@ func (x *PingRequest) String() string {
 func (*PingRequest) ProtoMessage() {}
 
 func (x *PingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[2]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -170,7 +287,7 @@ func (x *PingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
 func (*PingRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{2}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{3}
 }
 
 type PingResponse struct {
@@ -183,7 +300,7 @@ type PingResponse struct {
 
 func (x *PingResponse) Reset() {
 	*x = PingResponse{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[3]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +312,7 @@ func (x *PingResponse) String() string {
 func (*PingResponse) ProtoMessage() {}
 
 func (x *PingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[3]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +325,7 @@ func (x *PingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingResponse.ProtoReflect.Descriptor instead.
 func (*PingResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{3}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PingResponse) GetVersion() uint32 {
@@ -227,7 +344,7 @@ type SetTimeRequest struct {
 
 func (x *SetTimeRequest) Reset() {
 	*x = SetTimeRequest{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[4]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +356,7 @@ func (x *SetTimeRequest) String() string {
 func (*SetTimeRequest) ProtoMessage() {}
 
 func (x *SetTimeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[4]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +369,7 @@ func (x *SetTimeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTimeRequest.ProtoReflect.Descriptor instead.
 func (*SetTimeRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{4}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SetTimeRequest) GetUnixNanos() int64 {
@@ -270,7 +387,7 @@ type SetTimeResponse struct {
 
 func (x *SetTimeResponse) Reset() {
 	*x = SetTimeResponse{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[5]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -282,7 +399,7 @@ func (x *SetTimeResponse) String() string {
 func (*SetTimeResponse) ProtoMessage() {}
 
 func (x *SetTimeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[5]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -295,7 +412,7 @@ func (x *SetTimeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetTimeResponse.ProtoReflect.Descriptor instead.
 func (*SetTimeResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{5}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{6}
 }
 
 type ShutdownRequest struct {
@@ -309,7 +426,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[6]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -321,7 +438,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[6]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -334,7 +451,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{6}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ShutdownRequest) GetGraceMillis() uint32 {
@@ -352,7 +469,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[7]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +481,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[7]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +494,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{7}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{8}
 }
 
 type StatsRequest struct {
@@ -388,7 +505,7 @@ type StatsRequest struct {
 
 func (x *StatsRequest) Reset() {
 	*x = StatsRequest{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[8]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -400,7 +517,7 @@ func (x *StatsRequest) String() string {
 func (*StatsRequest) ProtoMessage() {}
 
 func (x *StatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[8]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -413,7 +530,7 @@ func (x *StatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsRequest.ProtoReflect.Descriptor instead.
 func (*StatsRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{8}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{9}
 }
 
 // StatsResponse leaves unset what the guest's kernel does not tell.
@@ -441,7 +558,7 @@ type StatsResponse struct {
 
 func (x *StatsResponse) Reset() {
 	*x = StatsResponse{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[9]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +570,7 @@ func (x *StatsResponse) String() string {
 func (*StatsResponse) ProtoMessage() {}
 
 func (x *StatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[9]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +583,7 @@ func (x *StatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatsResponse.ProtoReflect.Descriptor instead.
 func (*StatsResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{9}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StatsResponse) GetUptimeNanos() int64 {
@@ -565,7 +682,7 @@ type CPUStats struct {
 
 func (x *CPUStats) Reset() {
 	*x = CPUStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[10]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +694,7 @@ func (x *CPUStats) String() string {
 func (*CPUStats) ProtoMessage() {}
 
 func (x *CPUStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[10]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +707,7 @@ func (x *CPUStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CPUStats.ProtoReflect.Descriptor instead.
 func (*CPUStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{10}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CPUStats) GetCount() uint32 {
@@ -676,7 +793,7 @@ type ContainerStats struct {
 
 func (x *ContainerStats) Reset() {
 	*x = ContainerStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[11]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +805,7 @@ func (x *ContainerStats) String() string {
 func (*ContainerStats) ProtoMessage() {}
 
 func (x *ContainerStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[11]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +818,7 @@ func (x *ContainerStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContainerStats.ProtoReflect.Descriptor instead.
 func (*ContainerStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{11}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ContainerStats) GetCpuUserNanos() int64 {
@@ -824,7 +941,7 @@ type MemoryStats struct {
 
 func (x *MemoryStats) Reset() {
 	*x = MemoryStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[12]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +953,7 @@ func (x *MemoryStats) String() string {
 func (*MemoryStats) ProtoMessage() {}
 
 func (x *MemoryStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[12]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +966,7 @@ func (x *MemoryStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryStats.ProtoReflect.Descriptor instead.
 func (*MemoryStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{12}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *MemoryStats) GetTotalBytes() uint64 {
@@ -904,7 +1021,7 @@ type DiskStats struct {
 
 func (x *DiskStats) Reset() {
 	*x = DiskStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[13]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1033,7 @@ func (x *DiskStats) String() string {
 func (*DiskStats) ProtoMessage() {}
 
 func (x *DiskStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[13]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1046,7 @@ func (x *DiskStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiskStats.ProtoReflect.Descriptor instead.
 func (*DiskStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{13}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DiskStats) GetDevice() string {
@@ -995,7 +1112,7 @@ type FilesystemStats struct {
 
 func (x *FilesystemStats) Reset() {
 	*x = FilesystemStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[14]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1124,7 @@ func (x *FilesystemStats) String() string {
 func (*FilesystemStats) ProtoMessage() {}
 
 func (x *FilesystemStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[14]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1137,7 @@ func (x *FilesystemStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilesystemStats.ProtoReflect.Descriptor instead.
 func (*FilesystemStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{14}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *FilesystemStats) GetSizeBytes() uint64 {
@@ -1075,7 +1192,7 @@ type InterfaceStats struct {
 
 func (x *InterfaceStats) Reset() {
 	*x = InterfaceStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[15]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1087,7 +1204,7 @@ func (x *InterfaceStats) String() string {
 func (*InterfaceStats) ProtoMessage() {}
 
 func (x *InterfaceStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[15]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1100,7 +1217,7 @@ func (x *InterfaceStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InterfaceStats.ProtoReflect.Descriptor instead.
 func (*InterfaceStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{15}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *InterfaceStats) GetName() string {
@@ -1178,7 +1295,7 @@ type TCPStats struct {
 
 func (x *TCPStats) Reset() {
 	*x = TCPStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[16]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1307,7 @@ func (x *TCPStats) String() string {
 func (*TCPStats) ProtoMessage() {}
 
 func (x *TCPStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[16]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1320,7 @@ func (x *TCPStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TCPStats.ProtoReflect.Descriptor instead.
 func (*TCPStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{16}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TCPStats) GetConnections() uint64 {
@@ -1233,7 +1350,7 @@ type PressureStats struct {
 
 func (x *PressureStats) Reset() {
 	*x = PressureStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[17]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1245,7 +1362,7 @@ func (x *PressureStats) String() string {
 func (*PressureStats) ProtoMessage() {}
 
 func (x *PressureStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[17]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1258,7 +1375,7 @@ func (x *PressureStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PressureStats.ProtoReflect.Descriptor instead.
 func (*PressureStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{17}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PressureStats) GetCpu() *Pressure {
@@ -1294,7 +1411,7 @@ type Pressure struct {
 
 func (x *Pressure) Reset() {
 	*x = Pressure{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[18]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1423,7 @@ func (x *Pressure) String() string {
 func (*Pressure) ProtoMessage() {}
 
 func (x *Pressure) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[18]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1436,7 @@ func (x *Pressure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pressure.ProtoReflect.Descriptor instead.
 func (*Pressure) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{18}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Pressure) GetSome() *Stall {
@@ -1349,7 +1466,7 @@ type Stall struct {
 
 func (x *Stall) Reset() {
 	*x = Stall{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[19]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1478,7 @@ func (x *Stall) String() string {
 func (*Stall) ProtoMessage() {}
 
 func (x *Stall) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[19]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1491,7 @@ func (x *Stall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stall.ProtoReflect.Descriptor instead.
 func (*Stall) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{19}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Stall) GetAvg10() float64 {
@@ -1421,7 +1538,7 @@ type CommandStats struct {
 
 func (x *CommandStats) Reset() {
 	*x = CommandStats{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[20]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1433,7 +1550,7 @@ func (x *CommandStats) String() string {
 func (*CommandStats) ProtoMessage() {}
 
 func (x *CommandStats) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[20]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1446,7 +1563,7 @@ func (x *CommandStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandStats.ProtoReflect.Descriptor instead.
 func (*CommandStats) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{20}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CommandStats) GetExecuted() uint64 {
@@ -1485,7 +1602,7 @@ type ProcessesRequest struct {
 
 func (x *ProcessesRequest) Reset() {
 	*x = ProcessesRequest{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[21]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1614,7 @@ func (x *ProcessesRequest) String() string {
 func (*ProcessesRequest) ProtoMessage() {}
 
 func (x *ProcessesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[21]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1627,7 @@ func (x *ProcessesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessesRequest.ProtoReflect.Descriptor instead.
 func (*ProcessesRequest) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{21}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{22}
 }
 
 type ProcessesResponse struct {
@@ -1524,7 +1641,7 @@ type ProcessesResponse struct {
 
 func (x *ProcessesResponse) Reset() {
 	*x = ProcessesResponse{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[22]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1536,7 +1653,7 @@ func (x *ProcessesResponse) String() string {
 func (*ProcessesResponse) ProtoMessage() {}
 
 func (x *ProcessesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[22]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1666,7 @@ func (x *ProcessesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessesResponse.ProtoReflect.Descriptor instead.
 func (*ProcessesResponse) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{22}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ProcessesResponse) GetProcesses() []*ProcessInfo {
@@ -1589,7 +1706,7 @@ type ProcessInfo struct {
 
 func (x *ProcessInfo) Reset() {
 	*x = ProcessInfo{}
-	mi := &file_boxlite_v1_guest_proto_msgTypes[23]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1718,7 @@ func (x *ProcessInfo) String() string {
 func (*ProcessInfo) ProtoMessage() {}
 
 func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_guest_proto_msgTypes[23]
+	mi := &file_boxlite_v1_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1731,7 @@ func (x *ProcessInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessInfo.ProtoReflect.Descriptor instead.
 func (*ProcessInfo) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{23}
+	return file_boxlite_v1_guest_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ProcessInfo) GetPid() uint32 {
@@ -1692,12 +1809,23 @@ var File_boxlite_v1_guest_proto protoreflect.FileDescriptor
 const file_boxlite_v1_guest_proto_rawDesc = "" +
 	"\n" +
 	"\x16boxlite/v1/guest.proto\x12\n" +
-	"boxlite.v1\"g\n" +
+	"boxlite.v1\"\x9c\x01\n" +
 	"\x10GuestInitRequest\x12\x1d\n" +
 	"\n" +
 	"unix_nanos\x18\x01 \x01(\x03R\tunixNanos\x12\x18\n" +
 	"\aentropy\x18\x02 \x01(\fR\aentropy\x12\x1a\n" +
-	"\bhostname\x18\x03 \x01(\tR\bhostname\"a\n" +
+	"\bhostname\x18\x03 \x01(\tR\bhostname\x123\n" +
+	"\anetwork\x18\x04 \x01(\v2\x19.boxlite.v1.NetworkConfigR\anetwork\"\xd8\x01\n" +
+	"\rNetworkConfig\x12\x1a\n" +
+	"\baddress4\x18\x01 \x01(\tR\baddress4\x12\x1a\n" +
+	"\bgateway4\x18\x02 \x01(\tR\bgateway4\x12\x1a\n" +
+	"\baddress6\x18\x03 \x01(\tR\baddress6\x12\x1a\n" +
+	"\bgateway6\x18\x04 \x01(\tR\bgateway6\x12\x12\n" +
+	"\x04ipv6\x18\x05 \x01(\bR\x04ipv6\x12\x10\n" +
+	"\x03mtu\x18\x06 \x01(\rR\x03mtu\x12\x1f\n" +
+	"\vgateway_mac\x18\a \x01(\fR\n" +
+	"gatewayMac\x12\x10\n" +
+	"\x03mac\x18\b \x01(\fR\x03mac\"a\n" +
 	"\x11GuestInitResponse\x12%\n" +
 	"\x0ekernel_release\x18\x01 \x01(\tR\rkernelRelease\x12%\n" +
 	"\x0euptime_seconds\x18\x02 \x01(\x01R\ruptimeSeconds\"\r\n" +
@@ -1859,66 +1987,68 @@ func file_boxlite_v1_guest_proto_rawDescGZIP() []byte {
 	return file_boxlite_v1_guest_proto_rawDescData
 }
 
-var file_boxlite_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_boxlite_v1_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_boxlite_v1_guest_proto_goTypes = []any{
 	(*GuestInitRequest)(nil),  // 0: boxlite.v1.GuestInitRequest
-	(*GuestInitResponse)(nil), // 1: boxlite.v1.GuestInitResponse
-	(*PingRequest)(nil),       // 2: boxlite.v1.PingRequest
-	(*PingResponse)(nil),      // 3: boxlite.v1.PingResponse
-	(*SetTimeRequest)(nil),    // 4: boxlite.v1.SetTimeRequest
-	(*SetTimeResponse)(nil),   // 5: boxlite.v1.SetTimeResponse
-	(*ShutdownRequest)(nil),   // 6: boxlite.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),  // 7: boxlite.v1.ShutdownResponse
-	(*StatsRequest)(nil),      // 8: boxlite.v1.StatsRequest
-	(*StatsResponse)(nil),     // 9: boxlite.v1.StatsResponse
-	(*CPUStats)(nil),          // 10: boxlite.v1.CPUStats
-	(*ContainerStats)(nil),    // 11: boxlite.v1.ContainerStats
-	(*MemoryStats)(nil),       // 12: boxlite.v1.MemoryStats
-	(*DiskStats)(nil),         // 13: boxlite.v1.DiskStats
-	(*FilesystemStats)(nil),   // 14: boxlite.v1.FilesystemStats
-	(*InterfaceStats)(nil),    // 15: boxlite.v1.InterfaceStats
-	(*TCPStats)(nil),          // 16: boxlite.v1.TCPStats
-	(*PressureStats)(nil),     // 17: boxlite.v1.PressureStats
-	(*Pressure)(nil),          // 18: boxlite.v1.Pressure
-	(*Stall)(nil),             // 19: boxlite.v1.Stall
-	(*CommandStats)(nil),      // 20: boxlite.v1.CommandStats
-	(*ProcessesRequest)(nil),  // 21: boxlite.v1.ProcessesRequest
-	(*ProcessesResponse)(nil), // 22: boxlite.v1.ProcessesResponse
-	(*ProcessInfo)(nil),       // 23: boxlite.v1.ProcessInfo
+	(*NetworkConfig)(nil),     // 1: boxlite.v1.NetworkConfig
+	(*GuestInitResponse)(nil), // 2: boxlite.v1.GuestInitResponse
+	(*PingRequest)(nil),       // 3: boxlite.v1.PingRequest
+	(*PingResponse)(nil),      // 4: boxlite.v1.PingResponse
+	(*SetTimeRequest)(nil),    // 5: boxlite.v1.SetTimeRequest
+	(*SetTimeResponse)(nil),   // 6: boxlite.v1.SetTimeResponse
+	(*ShutdownRequest)(nil),   // 7: boxlite.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),  // 8: boxlite.v1.ShutdownResponse
+	(*StatsRequest)(nil),      // 9: boxlite.v1.StatsRequest
+	(*StatsResponse)(nil),     // 10: boxlite.v1.StatsResponse
+	(*CPUStats)(nil),          // 11: boxlite.v1.CPUStats
+	(*ContainerStats)(nil),    // 12: boxlite.v1.ContainerStats
+	(*MemoryStats)(nil),       // 13: boxlite.v1.MemoryStats
+	(*DiskStats)(nil),         // 14: boxlite.v1.DiskStats
+	(*FilesystemStats)(nil),   // 15: boxlite.v1.FilesystemStats
+	(*InterfaceStats)(nil),    // 16: boxlite.v1.InterfaceStats
+	(*TCPStats)(nil),          // 17: boxlite.v1.TCPStats
+	(*PressureStats)(nil),     // 18: boxlite.v1.PressureStats
+	(*Pressure)(nil),          // 19: boxlite.v1.Pressure
+	(*Stall)(nil),             // 20: boxlite.v1.Stall
+	(*CommandStats)(nil),      // 21: boxlite.v1.CommandStats
+	(*ProcessesRequest)(nil),  // 22: boxlite.v1.ProcessesRequest
+	(*ProcessesResponse)(nil), // 23: boxlite.v1.ProcessesResponse
+	(*ProcessInfo)(nil),       // 24: boxlite.v1.ProcessInfo
 }
 var file_boxlite_v1_guest_proto_depIdxs = []int32{
-	10, // 0: boxlite.v1.StatsResponse.cpu:type_name -> boxlite.v1.CPUStats
-	11, // 1: boxlite.v1.StatsResponse.container:type_name -> boxlite.v1.ContainerStats
-	12, // 2: boxlite.v1.StatsResponse.memory:type_name -> boxlite.v1.MemoryStats
-	13, // 3: boxlite.v1.StatsResponse.disks:type_name -> boxlite.v1.DiskStats
-	14, // 4: boxlite.v1.StatsResponse.filesystem:type_name -> boxlite.v1.FilesystemStats
-	15, // 5: boxlite.v1.StatsResponse.interfaces:type_name -> boxlite.v1.InterfaceStats
-	16, // 6: boxlite.v1.StatsResponse.tcp:type_name -> boxlite.v1.TCPStats
-	17, // 7: boxlite.v1.StatsResponse.pressure:type_name -> boxlite.v1.PressureStats
-	20, // 8: boxlite.v1.StatsResponse.commands:type_name -> boxlite.v1.CommandStats
-	18, // 9: boxlite.v1.PressureStats.cpu:type_name -> boxlite.v1.Pressure
-	18, // 10: boxlite.v1.PressureStats.memory:type_name -> boxlite.v1.Pressure
-	18, // 11: boxlite.v1.PressureStats.io:type_name -> boxlite.v1.Pressure
-	19, // 12: boxlite.v1.Pressure.some:type_name -> boxlite.v1.Stall
-	19, // 13: boxlite.v1.Pressure.full:type_name -> boxlite.v1.Stall
-	23, // 14: boxlite.v1.ProcessesResponse.processes:type_name -> boxlite.v1.ProcessInfo
-	0,  // 15: boxlite.v1.Guest.Init:input_type -> boxlite.v1.GuestInitRequest
-	2,  // 16: boxlite.v1.Guest.Ping:input_type -> boxlite.v1.PingRequest
-	4,  // 17: boxlite.v1.Guest.SetTime:input_type -> boxlite.v1.SetTimeRequest
-	6,  // 18: boxlite.v1.Guest.Shutdown:input_type -> boxlite.v1.ShutdownRequest
-	8,  // 19: boxlite.v1.Guest.Stats:input_type -> boxlite.v1.StatsRequest
-	21, // 20: boxlite.v1.Guest.Processes:input_type -> boxlite.v1.ProcessesRequest
-	1,  // 21: boxlite.v1.Guest.Init:output_type -> boxlite.v1.GuestInitResponse
-	3,  // 22: boxlite.v1.Guest.Ping:output_type -> boxlite.v1.PingResponse
-	5,  // 23: boxlite.v1.Guest.SetTime:output_type -> boxlite.v1.SetTimeResponse
-	7,  // 24: boxlite.v1.Guest.Shutdown:output_type -> boxlite.v1.ShutdownResponse
-	9,  // 25: boxlite.v1.Guest.Stats:output_type -> boxlite.v1.StatsResponse
-	22, // 26: boxlite.v1.Guest.Processes:output_type -> boxlite.v1.ProcessesResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	1,  // 0: boxlite.v1.GuestInitRequest.network:type_name -> boxlite.v1.NetworkConfig
+	11, // 1: boxlite.v1.StatsResponse.cpu:type_name -> boxlite.v1.CPUStats
+	12, // 2: boxlite.v1.StatsResponse.container:type_name -> boxlite.v1.ContainerStats
+	13, // 3: boxlite.v1.StatsResponse.memory:type_name -> boxlite.v1.MemoryStats
+	14, // 4: boxlite.v1.StatsResponse.disks:type_name -> boxlite.v1.DiskStats
+	15, // 5: boxlite.v1.StatsResponse.filesystem:type_name -> boxlite.v1.FilesystemStats
+	16, // 6: boxlite.v1.StatsResponse.interfaces:type_name -> boxlite.v1.InterfaceStats
+	17, // 7: boxlite.v1.StatsResponse.tcp:type_name -> boxlite.v1.TCPStats
+	18, // 8: boxlite.v1.StatsResponse.pressure:type_name -> boxlite.v1.PressureStats
+	21, // 9: boxlite.v1.StatsResponse.commands:type_name -> boxlite.v1.CommandStats
+	19, // 10: boxlite.v1.PressureStats.cpu:type_name -> boxlite.v1.Pressure
+	19, // 11: boxlite.v1.PressureStats.memory:type_name -> boxlite.v1.Pressure
+	19, // 12: boxlite.v1.PressureStats.io:type_name -> boxlite.v1.Pressure
+	20, // 13: boxlite.v1.Pressure.some:type_name -> boxlite.v1.Stall
+	20, // 14: boxlite.v1.Pressure.full:type_name -> boxlite.v1.Stall
+	24, // 15: boxlite.v1.ProcessesResponse.processes:type_name -> boxlite.v1.ProcessInfo
+	0,  // 16: boxlite.v1.Guest.Init:input_type -> boxlite.v1.GuestInitRequest
+	3,  // 17: boxlite.v1.Guest.Ping:input_type -> boxlite.v1.PingRequest
+	5,  // 18: boxlite.v1.Guest.SetTime:input_type -> boxlite.v1.SetTimeRequest
+	7,  // 19: boxlite.v1.Guest.Shutdown:input_type -> boxlite.v1.ShutdownRequest
+	9,  // 20: boxlite.v1.Guest.Stats:input_type -> boxlite.v1.StatsRequest
+	22, // 21: boxlite.v1.Guest.Processes:input_type -> boxlite.v1.ProcessesRequest
+	2,  // 22: boxlite.v1.Guest.Init:output_type -> boxlite.v1.GuestInitResponse
+	4,  // 23: boxlite.v1.Guest.Ping:output_type -> boxlite.v1.PingResponse
+	6,  // 24: boxlite.v1.Guest.SetTime:output_type -> boxlite.v1.SetTimeResponse
+	8,  // 25: boxlite.v1.Guest.Shutdown:output_type -> boxlite.v1.ShutdownResponse
+	10, // 26: boxlite.v1.Guest.Stats:output_type -> boxlite.v1.StatsResponse
+	23, // 27: boxlite.v1.Guest.Processes:output_type -> boxlite.v1.ProcessesResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_boxlite_v1_guest_proto_init() }
@@ -1932,7 +2062,7 @@ func file_boxlite_v1_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_guest_proto_rawDesc), len(file_boxlite_v1_guest_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

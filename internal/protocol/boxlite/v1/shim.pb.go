@@ -582,6 +582,610 @@ func (*DetachResponse) Descriptor() ([]byte, []int) {
 	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{12}
 }
 
+type SetPolicyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Allow         []string               `protobuf:"bytes,1,rep,name=allow,proto3" json:"allow,omitempty"`
+	Deny          []string               `protobuf:"bytes,2,rep,name=deny,proto3" json:"deny,omitempty"`
+	AllowHost     []uint32               `protobuf:"varint,3,rep,packed,name=allow_host,json=allowHost,proto3" json:"allow_host,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPolicyRequest) Reset() {
+	*x = SetPolicyRequest{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPolicyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPolicyRequest) ProtoMessage() {}
+
+func (x *SetPolicyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPolicyRequest.ProtoReflect.Descriptor instead.
+func (*SetPolicyRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SetPolicyRequest) GetAllow() []string {
+	if x != nil {
+		return x.Allow
+	}
+	return nil
+}
+
+func (x *SetPolicyRequest) GetDeny() []string {
+	if x != nil {
+		return x.Deny
+	}
+	return nil
+}
+
+func (x *SetPolicyRequest) GetAllowHost() []uint32 {
+	if x != nil {
+		return x.AllowHost
+	}
+	return nil
+}
+
+type SetPolicyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetPolicyResponse) Reset() {
+	*x = SetPolicyResponse{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetPolicyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetPolicyResponse) ProtoMessage() {}
+
+func (x *SetPolicyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetPolicyResponse.ProtoReflect.Descriptor instead.
+func (*SetPolicyResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{14}
+}
+
+type Port struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	HostIp string                 `protobuf:"bytes,1,opt,name=host_ip,json=hostIp,proto3" json:"host_ip,omitempty"`
+	// 0 asks for any that is free.
+	HostPort  uint32 `protobuf:"varint,2,opt,name=host_port,json=hostPort,proto3" json:"host_port,omitempty"`
+	GuestPort uint32 `protobuf:"varint,3,opt,name=guest_port,json=guestPort,proto3" json:"guest_port,omitempty"`
+	// "tcp" or "udp".
+	Protocol      string `protobuf:"bytes,4,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Port) Reset() {
+	*x = Port{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Port) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Port) ProtoMessage() {}
+
+func (x *Port) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Port.ProtoReflect.Descriptor instead.
+func (*Port) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Port) GetHostIp() string {
+	if x != nil {
+		return x.HostIp
+	}
+	return ""
+}
+
+func (x *Port) GetHostPort() uint32 {
+	if x != nil {
+		return x.HostPort
+	}
+	return 0
+}
+
+func (x *Port) GetGuestPort() uint32 {
+	if x != nil {
+		return x.GuestPort
+	}
+	return 0
+}
+
+func (x *Port) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+type PublishRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Port          *Port                  `protobuf:"bytes,1,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishRequest) Reset() {
+	*x = PublishRequest{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishRequest) ProtoMessage() {}
+
+func (x *PublishRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishRequest.ProtoReflect.Descriptor instead.
+func (*PublishRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PublishRequest) GetPort() *Port {
+	if x != nil {
+		return x.Port
+	}
+	return nil
+}
+
+type PublishResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With the port that the host gave.
+	Port          *Port `protobuf:"bytes,1,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PublishResponse) Reset() {
+	*x = PublishResponse{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PublishResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PublishResponse) ProtoMessage() {}
+
+func (x *PublishResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PublishResponse.ProtoReflect.Descriptor instead.
+func (*PublishResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *PublishResponse) GetPort() *Port {
+	if x != nil {
+		return x.Port
+	}
+	return nil
+}
+
+type UnpublishRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Port          *Port                  `protobuf:"bytes,1,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpublishRequest) Reset() {
+	*x = UnpublishRequest{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpublishRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpublishRequest) ProtoMessage() {}
+
+func (x *UnpublishRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpublishRequest.ProtoReflect.Descriptor instead.
+func (*UnpublishRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *UnpublishRequest) GetPort() *Port {
+	if x != nil {
+		return x.Port
+	}
+	return nil
+}
+
+type UnpublishResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnpublishResponse) Reset() {
+	*x = UnpublishResponse{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnpublishResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnpublishResponse) ProtoMessage() {}
+
+func (x *UnpublishResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnpublishResponse.ProtoReflect.Descriptor instead.
+func (*UnpublishResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{19}
+}
+
+type NetworkRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkRequest) Reset() {
+	*x = NetworkRequest{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkRequest) ProtoMessage() {}
+
+func (x *NetworkRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkRequest.ProtoReflect.Descriptor instead.
+func (*NetworkRequest) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{20}
+}
+
+// NetworkResponse counts since the start of the run.
+type NetworkResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ports []*Port                `protobuf:"bytes,1,rep,name=ports,proto3" json:"ports,omitempty"`
+	// Frames from the guest, and to it.
+	SentBytes      uint64 `protobuf:"varint,2,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	SentFrames     uint64 `protobuf:"varint,3,opt,name=sent_frames,json=sentFrames,proto3" json:"sent_frames,omitempty"`
+	ReceivedBytes  uint64 `protobuf:"varint,4,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	ReceivedFrames uint64 `protobuf:"varint,5,opt,name=received_frames,json=receivedFrames,proto3" json:"received_frames,omitempty"`
+	// Frames of the guest that were dropped: malformed, or not from its address.
+	DroppedFrames uint64 `protobuf:"varint,6,opt,name=dropped_frames,json=droppedFrames,proto3" json:"dropped_frames,omitempty"`
+	// TCP connections and UDP flows: open now, ever allowed, failed to connect.
+	OpenConnections   uint64 `protobuf:"varint,7,opt,name=open_connections,json=openConnections,proto3" json:"open_connections,omitempty"`
+	Connections       uint64 `protobuf:"varint,8,opt,name=connections,proto3" json:"connections,omitempty"`
+	FailedConnections uint64 `protobuf:"varint,9,opt,name=failed_connections,json=failedConnections,proto3" json:"failed_connections,omitempty"`
+	// Whatever the policy has refused.
+	Denied     uint64 `protobuf:"varint,10,opt,name=denied,proto3" json:"denied,omitempty"`
+	DnsQueries uint64 `protobuf:"varint,11,opt,name=dns_queries,json=dnsQueries,proto3" json:"dns_queries,omitempty"`
+	// By destination, most bytes first; the rest is in the one without a name.
+	Destinations []*Destination `protobuf:"bytes,12,rep,name=destinations,proto3" json:"destinations,omitempty"`
+	// Without a network, all else is unset.
+	Enabled       bool `protobuf:"varint,13,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkResponse) Reset() {
+	*x = NetworkResponse{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkResponse) ProtoMessage() {}
+
+func (x *NetworkResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkResponse.ProtoReflect.Descriptor instead.
+func (*NetworkResponse) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *NetworkResponse) GetPorts() []*Port {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *NetworkResponse) GetSentBytes() uint64 {
+	if x != nil {
+		return x.SentBytes
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetSentFrames() uint64 {
+	if x != nil {
+		return x.SentFrames
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetReceivedBytes() uint64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetReceivedFrames() uint64 {
+	if x != nil {
+		return x.ReceivedFrames
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetDroppedFrames() uint64 {
+	if x != nil {
+		return x.DroppedFrames
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetOpenConnections() uint64 {
+	if x != nil {
+		return x.OpenConnections
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetConnections() uint64 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetFailedConnections() uint64 {
+	if x != nil {
+		return x.FailedConnections
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetDenied() uint64 {
+	if x != nil {
+		return x.Denied
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetDnsQueries() uint64 {
+	if x != nil {
+		return x.DnsQueries
+	}
+	return 0
+}
+
+func (x *NetworkResponse) GetDestinations() []*Destination {
+	if x != nil {
+		return x.Destinations
+	}
+	return nil
+}
+
+func (x *NetworkResponse) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+type Destination struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name that the guest asked for, or the address.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Port uint32 `protobuf:"varint,2,opt,name=port,proto3" json:"port,omitempty"`
+	// "tcp", "udp" or "icmp".
+	Protocol      string `protobuf:"bytes,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	SentBytes     uint64 `protobuf:"varint,4,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	ReceivedBytes uint64 `protobuf:"varint,5,opt,name=received_bytes,json=receivedBytes,proto3" json:"received_bytes,omitempty"`
+	Connections   uint64 `protobuf:"varint,6,opt,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Destination) Reset() {
+	*x = Destination{}
+	mi := &file_boxlite_v1_shim_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Destination) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Destination) ProtoMessage() {}
+
+func (x *Destination) ProtoReflect() protoreflect.Message {
+	mi := &file_boxlite_v1_shim_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Destination.ProtoReflect.Descriptor instead.
+func (*Destination) Descriptor() ([]byte, []int) {
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Destination) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Destination) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Destination) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *Destination) GetSentBytes() uint64 {
+	if x != nil {
+		return x.SentBytes
+	}
+	return 0
+}
+
+func (x *Destination) GetReceivedBytes() uint64 {
+	if x != nil {
+		return x.ReceivedBytes
+	}
+	return 0
+}
+
+func (x *Destination) GetConnections() uint64 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
 // ExitRecord says how a run ended; exit.json holds it.
 type ExitRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -597,7 +1201,7 @@ type ExitRecord struct {
 
 func (x *ExitRecord) Reset() {
 	*x = ExitRecord{}
-	mi := &file_boxlite_v1_shim_proto_msgTypes[13]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +1213,7 @@ func (x *ExitRecord) String() string {
 func (*ExitRecord) ProtoMessage() {}
 
 func (x *ExitRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_boxlite_v1_shim_proto_msgTypes[13]
+	mi := &file_boxlite_v1_shim_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +1226,7 @@ func (x *ExitRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExitRecord.ProtoReflect.Descriptor instead.
 func (*ExitRecord) Descriptor() ([]byte, []int) {
-	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{13}
+	return file_boxlite_v1_shim_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExitRecord) GetReason() string {
@@ -682,21 +1286,71 @@ const file_boxlite_v1_shim_proto_rawDesc = "" +
 	"\fStopResponse\x12*\n" +
 	"\x04exit\x18\x01 \x01(\v2\x16.boxlite.v1.ExitRecordR\x04exit\"\x0f\n" +
 	"\rDetachRequest\"\x10\n" +
-	"\x0eDetachResponse\"\xa2\x01\n" +
+	"\x0eDetachResponse\"[\n" +
+	"\x10SetPolicyRequest\x12\x14\n" +
+	"\x05allow\x18\x01 \x03(\tR\x05allow\x12\x12\n" +
+	"\x04deny\x18\x02 \x03(\tR\x04deny\x12\x1d\n" +
+	"\n" +
+	"allow_host\x18\x03 \x03(\rR\tallowHost\"\x13\n" +
+	"\x11SetPolicyResponse\"w\n" +
+	"\x04Port\x12\x17\n" +
+	"\ahost_ip\x18\x01 \x01(\tR\x06hostIp\x12\x1b\n" +
+	"\thost_port\x18\x02 \x01(\rR\bhostPort\x12\x1d\n" +
+	"\n" +
+	"guest_port\x18\x03 \x01(\rR\tguestPort\x12\x1a\n" +
+	"\bprotocol\x18\x04 \x01(\tR\bprotocol\"6\n" +
+	"\x0ePublishRequest\x12$\n" +
+	"\x04port\x18\x01 \x01(\v2\x10.boxlite.v1.PortR\x04port\"7\n" +
+	"\x0fPublishResponse\x12$\n" +
+	"\x04port\x18\x01 \x01(\v2\x10.boxlite.v1.PortR\x04port\"8\n" +
+	"\x10UnpublishRequest\x12$\n" +
+	"\x04port\x18\x01 \x01(\v2\x10.boxlite.v1.PortR\x04port\"\x13\n" +
+	"\x11UnpublishResponse\"\x10\n" +
+	"\x0eNetworkRequest\"\xfc\x03\n" +
+	"\x0fNetworkResponse\x12&\n" +
+	"\x05ports\x18\x01 \x03(\v2\x10.boxlite.v1.PortR\x05ports\x12\x1d\n" +
+	"\n" +
+	"sent_bytes\x18\x02 \x01(\x04R\tsentBytes\x12\x1f\n" +
+	"\vsent_frames\x18\x03 \x01(\x04R\n" +
+	"sentFrames\x12%\n" +
+	"\x0ereceived_bytes\x18\x04 \x01(\x04R\rreceivedBytes\x12'\n" +
+	"\x0freceived_frames\x18\x05 \x01(\x04R\x0ereceivedFrames\x12%\n" +
+	"\x0edropped_frames\x18\x06 \x01(\x04R\rdroppedFrames\x12)\n" +
+	"\x10open_connections\x18\a \x01(\x04R\x0fopenConnections\x12 \n" +
+	"\vconnections\x18\b \x01(\x04R\vconnections\x12-\n" +
+	"\x12failed_connections\x18\t \x01(\x04R\x11failedConnections\x12\x16\n" +
+	"\x06denied\x18\n" +
+	" \x01(\x04R\x06denied\x12\x1f\n" +
+	"\vdns_queries\x18\v \x01(\x04R\n" +
+	"dnsQueries\x12;\n" +
+	"\fdestinations\x18\f \x03(\v2\x17.boxlite.v1.DestinationR\fdestinations\x12\x18\n" +
+	"\aenabled\x18\r \x01(\bR\aenabled\"\xb9\x01\n" +
+	"\vDestination\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04port\x18\x02 \x01(\rR\x04port\x12\x1a\n" +
+	"\bprotocol\x18\x03 \x01(\tR\bprotocol\x12\x1d\n" +
+	"\n" +
+	"sent_bytes\x18\x04 \x01(\x04R\tsentBytes\x12%\n" +
+	"\x0ereceived_bytes\x18\x05 \x01(\x04R\rreceivedBytes\x12 \n" +
+	"\vconnections\x18\x06 \x01(\x04R\vconnections\"\xa2\x01\n" +
 	"\n" +
 	"ExitRecord\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12.\n" +
 	"\x06status\x18\x02 \x01(\v2\x16.boxlite.v1.ExitStatusR\x06status\x12-\n" +
 	"\x05error\x18\x03 \x01(\v2\x17.boxlite.v1.ErrorDetailR\x05error\x12\x1d\n" +
 	"\n" +
-	"unix_nanos\x18\x04 \x01(\x03R\tunixNanos2\x80\x03\n" +
+	"unix_nanos\x18\x04 \x01(\x03R\tunixNanos2\x9c\x05\n" +
 	"\x04Shim\x12<\n" +
 	"\x05Ready\x12\x18.boxlite.v1.ReadyRequest\x1a\x19.boxlite.v1.ReadyResponse\x12?\n" +
 	"\x06Status\x12\x19.boxlite.v1.StatusRequest\x1a\x1a.boxlite.v1.StatusResponse\x12<\n" +
 	"\x05Pause\x12\x18.boxlite.v1.PauseRequest\x1a\x19.boxlite.v1.PauseResponse\x12?\n" +
 	"\x06Resume\x12\x19.boxlite.v1.ResumeRequest\x1a\x1a.boxlite.v1.ResumeResponse\x129\n" +
 	"\x04Stop\x12\x17.boxlite.v1.StopRequest\x1a\x18.boxlite.v1.StopResponse\x12?\n" +
-	"\x06Detach\x12\x19.boxlite.v1.DetachRequest\x1a\x1a.boxlite.v1.DetachResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
+	"\x06Detach\x12\x19.boxlite.v1.DetachRequest\x1a\x1a.boxlite.v1.DetachResponse\x12H\n" +
+	"\tSetPolicy\x12\x1c.boxlite.v1.SetPolicyRequest\x1a\x1d.boxlite.v1.SetPolicyResponse\x12B\n" +
+	"\aPublish\x12\x1a.boxlite.v1.PublishRequest\x1a\x1b.boxlite.v1.PublishResponse\x12H\n" +
+	"\tUnpublish\x12\x1c.boxlite.v1.UnpublishRequest\x1a\x1d.boxlite.v1.UnpublishResponse\x12B\n" +
+	"\aNetwork\x12\x1a.boxlite.v1.NetworkRequest\x1a\x1b.boxlite.v1.NetworkResponseBFZDgithub.com/boxlite-go/boxlite/internal/protocol/boxlite/v1;boxlitev1b\x06proto3"
 
 var (
 	file_boxlite_v1_shim_proto_rawDescOnce sync.Once
@@ -710,47 +1364,70 @@ func file_boxlite_v1_shim_proto_rawDescGZIP() []byte {
 	return file_boxlite_v1_shim_proto_rawDescData
 }
 
-var file_boxlite_v1_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_boxlite_v1_shim_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_boxlite_v1_shim_proto_goTypes = []any{
-	(*ReadyRequest)(nil),   // 0: boxlite.v1.ReadyRequest
-	(*ReadyResponse)(nil),  // 1: boxlite.v1.ReadyResponse
-	(*Stage)(nil),          // 2: boxlite.v1.Stage
-	(*StatusRequest)(nil),  // 3: boxlite.v1.StatusRequest
-	(*StatusResponse)(nil), // 4: boxlite.v1.StatusResponse
-	(*PauseRequest)(nil),   // 5: boxlite.v1.PauseRequest
-	(*PauseResponse)(nil),  // 6: boxlite.v1.PauseResponse
-	(*ResumeRequest)(nil),  // 7: boxlite.v1.ResumeRequest
-	(*ResumeResponse)(nil), // 8: boxlite.v1.ResumeResponse
-	(*StopRequest)(nil),    // 9: boxlite.v1.StopRequest
-	(*StopResponse)(nil),   // 10: boxlite.v1.StopResponse
-	(*DetachRequest)(nil),  // 11: boxlite.v1.DetachRequest
-	(*DetachResponse)(nil), // 12: boxlite.v1.DetachResponse
-	(*ExitRecord)(nil),     // 13: boxlite.v1.ExitRecord
-	(*ExitStatus)(nil),     // 14: boxlite.v1.ExitStatus
-	(*ErrorDetail)(nil),    // 15: boxlite.v1.ErrorDetail
+	(*ReadyRequest)(nil),      // 0: boxlite.v1.ReadyRequest
+	(*ReadyResponse)(nil),     // 1: boxlite.v1.ReadyResponse
+	(*Stage)(nil),             // 2: boxlite.v1.Stage
+	(*StatusRequest)(nil),     // 3: boxlite.v1.StatusRequest
+	(*StatusResponse)(nil),    // 4: boxlite.v1.StatusResponse
+	(*PauseRequest)(nil),      // 5: boxlite.v1.PauseRequest
+	(*PauseResponse)(nil),     // 6: boxlite.v1.PauseResponse
+	(*ResumeRequest)(nil),     // 7: boxlite.v1.ResumeRequest
+	(*ResumeResponse)(nil),    // 8: boxlite.v1.ResumeResponse
+	(*StopRequest)(nil),       // 9: boxlite.v1.StopRequest
+	(*StopResponse)(nil),      // 10: boxlite.v1.StopResponse
+	(*DetachRequest)(nil),     // 11: boxlite.v1.DetachRequest
+	(*DetachResponse)(nil),    // 12: boxlite.v1.DetachResponse
+	(*SetPolicyRequest)(nil),  // 13: boxlite.v1.SetPolicyRequest
+	(*SetPolicyResponse)(nil), // 14: boxlite.v1.SetPolicyResponse
+	(*Port)(nil),              // 15: boxlite.v1.Port
+	(*PublishRequest)(nil),    // 16: boxlite.v1.PublishRequest
+	(*PublishResponse)(nil),   // 17: boxlite.v1.PublishResponse
+	(*UnpublishRequest)(nil),  // 18: boxlite.v1.UnpublishRequest
+	(*UnpublishResponse)(nil), // 19: boxlite.v1.UnpublishResponse
+	(*NetworkRequest)(nil),    // 20: boxlite.v1.NetworkRequest
+	(*NetworkResponse)(nil),   // 21: boxlite.v1.NetworkResponse
+	(*Destination)(nil),       // 22: boxlite.v1.Destination
+	(*ExitRecord)(nil),        // 23: boxlite.v1.ExitRecord
+	(*ExitStatus)(nil),        // 24: boxlite.v1.ExitStatus
+	(*ErrorDetail)(nil),       // 25: boxlite.v1.ErrorDetail
 }
 var file_boxlite_v1_shim_proto_depIdxs = []int32{
 	2,  // 0: boxlite.v1.ReadyResponse.stages:type_name -> boxlite.v1.Stage
-	13, // 1: boxlite.v1.StopResponse.exit:type_name -> boxlite.v1.ExitRecord
-	14, // 2: boxlite.v1.ExitRecord.status:type_name -> boxlite.v1.ExitStatus
-	15, // 3: boxlite.v1.ExitRecord.error:type_name -> boxlite.v1.ErrorDetail
-	0,  // 4: boxlite.v1.Shim.Ready:input_type -> boxlite.v1.ReadyRequest
-	3,  // 5: boxlite.v1.Shim.Status:input_type -> boxlite.v1.StatusRequest
-	5,  // 6: boxlite.v1.Shim.Pause:input_type -> boxlite.v1.PauseRequest
-	7,  // 7: boxlite.v1.Shim.Resume:input_type -> boxlite.v1.ResumeRequest
-	9,  // 8: boxlite.v1.Shim.Stop:input_type -> boxlite.v1.StopRequest
-	11, // 9: boxlite.v1.Shim.Detach:input_type -> boxlite.v1.DetachRequest
-	1,  // 10: boxlite.v1.Shim.Ready:output_type -> boxlite.v1.ReadyResponse
-	4,  // 11: boxlite.v1.Shim.Status:output_type -> boxlite.v1.StatusResponse
-	6,  // 12: boxlite.v1.Shim.Pause:output_type -> boxlite.v1.PauseResponse
-	8,  // 13: boxlite.v1.Shim.Resume:output_type -> boxlite.v1.ResumeResponse
-	10, // 14: boxlite.v1.Shim.Stop:output_type -> boxlite.v1.StopResponse
-	12, // 15: boxlite.v1.Shim.Detach:output_type -> boxlite.v1.DetachResponse
-	10, // [10:16] is the sub-list for method output_type
-	4,  // [4:10] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	23, // 1: boxlite.v1.StopResponse.exit:type_name -> boxlite.v1.ExitRecord
+	15, // 2: boxlite.v1.PublishRequest.port:type_name -> boxlite.v1.Port
+	15, // 3: boxlite.v1.PublishResponse.port:type_name -> boxlite.v1.Port
+	15, // 4: boxlite.v1.UnpublishRequest.port:type_name -> boxlite.v1.Port
+	15, // 5: boxlite.v1.NetworkResponse.ports:type_name -> boxlite.v1.Port
+	22, // 6: boxlite.v1.NetworkResponse.destinations:type_name -> boxlite.v1.Destination
+	24, // 7: boxlite.v1.ExitRecord.status:type_name -> boxlite.v1.ExitStatus
+	25, // 8: boxlite.v1.ExitRecord.error:type_name -> boxlite.v1.ErrorDetail
+	0,  // 9: boxlite.v1.Shim.Ready:input_type -> boxlite.v1.ReadyRequest
+	3,  // 10: boxlite.v1.Shim.Status:input_type -> boxlite.v1.StatusRequest
+	5,  // 11: boxlite.v1.Shim.Pause:input_type -> boxlite.v1.PauseRequest
+	7,  // 12: boxlite.v1.Shim.Resume:input_type -> boxlite.v1.ResumeRequest
+	9,  // 13: boxlite.v1.Shim.Stop:input_type -> boxlite.v1.StopRequest
+	11, // 14: boxlite.v1.Shim.Detach:input_type -> boxlite.v1.DetachRequest
+	13, // 15: boxlite.v1.Shim.SetPolicy:input_type -> boxlite.v1.SetPolicyRequest
+	16, // 16: boxlite.v1.Shim.Publish:input_type -> boxlite.v1.PublishRequest
+	18, // 17: boxlite.v1.Shim.Unpublish:input_type -> boxlite.v1.UnpublishRequest
+	20, // 18: boxlite.v1.Shim.Network:input_type -> boxlite.v1.NetworkRequest
+	1,  // 19: boxlite.v1.Shim.Ready:output_type -> boxlite.v1.ReadyResponse
+	4,  // 20: boxlite.v1.Shim.Status:output_type -> boxlite.v1.StatusResponse
+	6,  // 21: boxlite.v1.Shim.Pause:output_type -> boxlite.v1.PauseResponse
+	8,  // 22: boxlite.v1.Shim.Resume:output_type -> boxlite.v1.ResumeResponse
+	10, // 23: boxlite.v1.Shim.Stop:output_type -> boxlite.v1.StopResponse
+	12, // 24: boxlite.v1.Shim.Detach:output_type -> boxlite.v1.DetachResponse
+	14, // 25: boxlite.v1.Shim.SetPolicy:output_type -> boxlite.v1.SetPolicyResponse
+	17, // 26: boxlite.v1.Shim.Publish:output_type -> boxlite.v1.PublishResponse
+	19, // 27: boxlite.v1.Shim.Unpublish:output_type -> boxlite.v1.UnpublishResponse
+	21, // 28: boxlite.v1.Shim.Network:output_type -> boxlite.v1.NetworkResponse
+	19, // [19:29] is the sub-list for method output_type
+	9,  // [9:19] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_boxlite_v1_shim_proto_init() }
@@ -766,7 +1443,7 @@ func file_boxlite_v1_shim_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_boxlite_v1_shim_proto_rawDesc), len(file_boxlite_v1_shim_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,16 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Shim_Ready_FullMethodName  = "/boxlite.v1.Shim/Ready"
-	Shim_Status_FullMethodName = "/boxlite.v1.Shim/Status"
-	Shim_Pause_FullMethodName  = "/boxlite.v1.Shim/Pause"
-	Shim_Resume_FullMethodName = "/boxlite.v1.Shim/Resume"
-	Shim_Stop_FullMethodName   = "/boxlite.v1.Shim/Stop"
-	Shim_Detach_FullMethodName = "/boxlite.v1.Shim/Detach"
+	Shim_Ready_FullMethodName     = "/boxlite.v1.Shim/Ready"
+	Shim_Status_FullMethodName    = "/boxlite.v1.Shim/Status"
+	Shim_Pause_FullMethodName     = "/boxlite.v1.Shim/Pause"
+	Shim_Resume_FullMethodName    = "/boxlite.v1.Shim/Resume"
+	Shim_Stop_FullMethodName      = "/boxlite.v1.Shim/Stop"
+	Shim_Detach_FullMethodName    = "/boxlite.v1.Shim/Detach"
+	Shim_SetPolicy_FullMethodName = "/boxlite.v1.Shim/SetPolicy"
+	Shim_Publish_FullMethodName   = "/boxlite.v1.Shim/Publish"
+	Shim_Unpublish_FullMethodName = "/boxlite.v1.Shim/Unpublish"
+	Shim_Network_FullMethodName   = "/boxlite.v1.Shim/Network"
 )
 
 // ShimClient is the client API for Shim service.
@@ -46,6 +50,15 @@ type ShimClient interface {
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 	// Detach lets the box outlive the process that started it.
 	Detach(ctx context.Context, in *DetachRequest, opts ...grpc.CallOption) (*DetachResponse, error)
+	// SetPolicy replaces the network's rules, and resets connections that they don't
+	// allow.
+	SetPolicy(ctx context.Context, in *SetPolicyRequest, opts ...grpc.CallOption) (*SetPolicyResponse, error)
+	// Publish makes a port of the guest reachable by one of the host, Unpublish
+	// undoes it.
+	Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error)
+	Unpublish(ctx context.Context, in *UnpublishRequest, opts ...grpc.CallOption) (*UnpublishResponse, error)
+	// Network tells which ports are published, and what has passed.
+	Network(ctx context.Context, in *NetworkRequest, opts ...grpc.CallOption) (*NetworkResponse, error)
 }
 
 type shimClient struct {
@@ -116,6 +129,46 @@ func (c *shimClient) Detach(ctx context.Context, in *DetachRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *shimClient) SetPolicy(ctx context.Context, in *SetPolicyRequest, opts ...grpc.CallOption) (*SetPolicyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetPolicyResponse)
+	err := c.cc.Invoke(ctx, Shim_SetPolicy_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shimClient) Publish(ctx context.Context, in *PublishRequest, opts ...grpc.CallOption) (*PublishResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PublishResponse)
+	err := c.cc.Invoke(ctx, Shim_Publish_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shimClient) Unpublish(ctx context.Context, in *UnpublishRequest, opts ...grpc.CallOption) (*UnpublishResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UnpublishResponse)
+	err := c.cc.Invoke(ctx, Shim_Unpublish_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *shimClient) Network(ctx context.Context, in *NetworkRequest, opts ...grpc.CallOption) (*NetworkResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(NetworkResponse)
+	err := c.cc.Invoke(ctx, Shim_Network_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ShimServer is the server API for Shim service.
 // All implementations must embed UnimplementedShimServer
 // for forward compatibility.
@@ -135,6 +188,15 @@ type ShimServer interface {
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	// Detach lets the box outlive the process that started it.
 	Detach(context.Context, *DetachRequest) (*DetachResponse, error)
+	// SetPolicy replaces the network's rules, and resets connections that they don't
+	// allow.
+	SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error)
+	// Publish makes a port of the guest reachable by one of the host, Unpublish
+	// undoes it.
+	Publish(context.Context, *PublishRequest) (*PublishResponse, error)
+	Unpublish(context.Context, *UnpublishRequest) (*UnpublishResponse, error)
+	// Network tells which ports are published, and what has passed.
+	Network(context.Context, *NetworkRequest) (*NetworkResponse, error)
 	mustEmbedUnimplementedShimServer()
 }
 
@@ -162,6 +224,18 @@ func (UnimplementedShimServer) Stop(context.Context, *StopRequest) (*StopRespons
 }
 func (UnimplementedShimServer) Detach(context.Context, *DetachRequest) (*DetachResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Detach not implemented")
+}
+func (UnimplementedShimServer) SetPolicy(context.Context, *SetPolicyRequest) (*SetPolicyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetPolicy not implemented")
+}
+func (UnimplementedShimServer) Publish(context.Context, *PublishRequest) (*PublishResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Publish not implemented")
+}
+func (UnimplementedShimServer) Unpublish(context.Context, *UnpublishRequest) (*UnpublishResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Unpublish not implemented")
+}
+func (UnimplementedShimServer) Network(context.Context, *NetworkRequest) (*NetworkResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Network not implemented")
 }
 func (UnimplementedShimServer) mustEmbedUnimplementedShimServer() {}
 func (UnimplementedShimServer) testEmbeddedByValue()              {}
@@ -292,6 +366,78 @@ func _Shim_Detach_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Shim_SetPolicy_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetPolicyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShimServer).SetPolicy(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shim_SetPolicy_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShimServer).SetPolicy(ctx, req.(*SetPolicyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shim_Publish_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PublishRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShimServer).Publish(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shim_Publish_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShimServer).Publish(ctx, req.(*PublishRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shim_Unpublish_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UnpublishRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShimServer).Unpublish(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shim_Unpublish_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShimServer).Unpublish(ctx, req.(*UnpublishRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Shim_Network_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(NetworkRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ShimServer).Network(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Shim_Network_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ShimServer).Network(ctx, req.(*NetworkRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Shim_ServiceDesc is the grpc.ServiceDesc for Shim service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -322,6 +468,22 @@ var Shim_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Detach",
 			Handler:    _Shim_Detach_Handler,
+		},
+		{
+			MethodName: "SetPolicy",
+			Handler:    _Shim_SetPolicy_Handler,
+		},
+		{
+			MethodName: "Publish",
+			Handler:    _Shim_Publish_Handler,
+		},
+		{
+			MethodName: "Unpublish",
+			Handler:    _Shim_Unpublish_Handler,
+		},
+		{
+			MethodName: "Network",
+			Handler:    _Shim_Network_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
