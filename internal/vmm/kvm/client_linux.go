@@ -81,7 +81,7 @@ func refused(a control.Answer) error {
 	if a.Error == "" {
 		return nil
 	}
-	return refusal(a.Error)
+	return refusal(oneLine(a.Error))
 }
 
 // send sends one message. A VMM that doesn't receive any holds it up until ctx ends.

@@ -86,18 +86,21 @@ func (e ending) failure() error {
 	parts = append(parts, console.LastLines(e.stderr, 3))
 	var clean []string
 	for _, part := range parts {
-		if words := strings.ReplaceAll(console.LastWords(part), "\n", "; "); words != "" {
+		if words := oneLine(part); words != "" {
 			clean = append(clean, words)
 		}
 	}
 	return errors.New(strings.Join(clean, "; "))
 }
 
+// oneLine makes what the VMM says fit to print in an error.
+func oneLine(text string) string { return strings.ReplaceAll(console.LastWords(text), "\n", "; ") }
+
 // startError says why the VMM did not set up the machine: it has refused to, or ended.
 func startError(why error, e ending) error {
 	var text string
 	if said, ok := errors.AsType[refusal](why); ok {
-		text = console.LastWords(string(said))
+		text = string(said)
 	} else {
 		if e.outOfMemory {
 			return outOfMemory(opStart)
