@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 	case monitor.Name:
 		os.Exit(beVMM())
 	}
+	if os.Getenv(envShim) != "" {
+		if err := beShim(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 
