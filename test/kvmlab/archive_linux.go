@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // pack writes the job's archive: its script, and its files as root's.
@@ -65,6 +66,8 @@ func addFile(archive *tar.Writer, name, path string, entry fs.DirEntry) error {
 		return err
 	}
 	header.Name, header.Format = name, tar.FormatGNU
+	// Busybox would take these times for a part of the name.
+	header.AccessTime, header.ChangeTime = time.Time{}, time.Time{}
 	header.Uid, header.Gid, header.Uname, header.Gname = 0, 0, "", ""
 	if err := archive.WriteHeader(header); err != nil {
 		return err

@@ -27,7 +27,8 @@ type machine struct {
 	args    []string
 	files   []*os.File
 	readers sync.WaitGroup
-	opened  []*os.File // our ends, and copies, of files
+	writers []*os.File // QEMU's ends of pipes
+	opened  []*os.File // all that must be closed
 }
 
 func (j Job) runInLab(ctx context.Context) (int, error) {
@@ -114,7 +115,7 @@ func (m *machine) run(ctx context.Context, j Job) (int, error) {
 // runAndClose runs QEMU, and reads to the end what it sends.
 func (m *machine) runAndClose(cmd *exec.Cmd) error {
 	err := runWithParent(cmd)
-	for _, f := range m.files {
+	for _, f := range m.writers {
 		f.Close()
 	}
 	m.readers.Wait()
@@ -138,7 +139,8 @@ func (m *machine) stream(name, option, value string, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m.opened = append(m.opened, ours)
+	m.writers = append(m.writers, theirs)
+	m.opened = append(m.opened, ours, theirs)
 	m.args = append(m.args, "-chardev", fmt.Sprintf("file,id=%s,path=%s", name, m.give(theirs)), option, value)
 	m.readers.Go(func() {
 		if _, err := io.Copy(w, ours); err != nil {
@@ -150,7 +152,7 @@ func (m *machine) stream(name, option, value string, w io.Writer) error {
 }
 
 func (m *machine) close() {
-	for _, f := range append(m.files, m.opened...) {
+	for _, f := range m.opened {
 		f.Close()
 	}
 	m.readers.Wait()
