@@ -64,7 +64,7 @@ func newMachine(c control.Config, log *slog.Logger) (_ *machine, err error) {
 	defer initrd.Close()
 	entry, err := boot.Load(boot.Machine{
 		Memory: m.memory, CPUs: c.CPUs, Devices: len(m.bus.devices),
-		Command: c.Command + " acpi=off earlycon=uart8250,io,0x3f8",
+		Command: c.Command + " acpi=off initcall_blacklist=cmos_init earlycon=uart8250,io,0x3f8",
 	}, kernel, initrd)
 	if err != nil {
 		return nil, err

@@ -49,6 +49,7 @@ type VM struct {
 	fd     int
 	config Config
 	cpus   []*cpu
+	msrs   []uint32 // that are part of the state
 
 	mu     sync.Mutex
 	change sync.Cond // of what follows
@@ -97,6 +98,9 @@ func New(kvm *os.File, c Config) (_ *VM, err error) {
 	}
 	features, err := supportedFeatures(device)
 	if err != nil {
+		return nil, err
+	}
+	if v.msrs, err = msrIndices(device); err != nil {
 		return nil, err
 	}
 	for i := range c.CPUs {
@@ -150,10 +154,14 @@ func (v *VM) Pause() {
 	}
 }
 
-// Resume lets the processors go on.
+// Resume lets the processors go on. Guests that know how are told that they stood still,
+// so that they don't take it for a processor that hangs.
 func (v *VM) Resume() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	for _, p := range v.cpus {
+		_, _ = api.Do(p.fd, api.ClockControl, 0) // fails for those that don't
+	}
 	v.paused = false
 	v.change.Broadcast()
 }

@@ -5,6 +5,7 @@ package vm
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -182,6 +183,50 @@ func TestWatchedStoresRaiseEvents(t *testing.T) {
 	}
 	if err := e.Wait(); err != nil || len(bus.stores) != 0 {
 		t.Errorf("%v, stores %#x", err, bus.stores)
+	}
+}
+
+// TestRestoredGuestGoesOn takes a guest in the middle of its work to another machine.
+func TestRestoredGuestGoesOn(t *testing.T) {
+	// back: cmp dword [0x2000], 0; je back; mov [0xd0000010], ebx
+	v, _, _ := start(t, 2, "\x83\x3d\x00\x20\x00\x00\x00"+"\x74\xf7"+"\x89\x1d\x10\x00\x00\xd0"+reset+forever)
+	v.Pause()
+	s, err := v.Save()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read State
+	if err := json.Unmarshal(text, &read); err != nil {
+		t.Fatal(err)
+	}
+	if len(read.CPUs) != 2 || read.CPUs[0].Regs != s.CPUs[0].Regs || read.CPUs[0].Sregs.CS != s.CPUs[0].Sregs.CS || len(read.CPUs[0].MSRs) == 0 {
+		t.Fatalf("saved %+v", read.CPUs)
+	}
+	kvm, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kvm.Close()
+	bus := &testBus{}
+	other, err := New(kvm, Config{Memory: v.config.Memory, CPUs: 2, Bus: bus, Early: func(byte) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.Restore(read); err != nil {
+		t.Fatal(err)
+	}
+	other.Run()
+	v.config.Memory.Regions()[0].Bytes[0x2000] = 1
+	if end := other.Wait(); !end.Reset || len(bus.stores) != 2 || bus.stores[1] != 0x1234 {
+		t.Errorf("it ended %+v, stores %#x", end, bus.stores)
+	}
+	if _, err := other.Save(); err == nil {
+		t.Error("a machine that has ended was saved")
 	}
 }
 
