@@ -88,6 +88,7 @@ type Device struct {
 	hasLogged  atomic.Bool
 	takers     sync.WaitGroup
 	pool       pool
+	design     int
 }
 
 var _ virtio.Device = (*Device)(nil)

@@ -45,7 +45,13 @@ func (t *taker) work() error {
 		}
 		status := t.device.prepare(r)
 		if status == statusPending {
-			status = t.device.try(r)
+			switch ds := t.device.design; {
+			case ds == 0, ds == 3 && r.kind != typeOut:
+				status = t.device.try(r)
+			case ds == 2:
+			default:
+				status = t.device.inline(r)
+			}
 		}
 		if status == statusPending {
 			t.spare = nil
