@@ -88,7 +88,6 @@ type Device struct {
 	hasLogged  atomic.Bool
 	takers     sync.WaitGroup
 	pool       pool
-	design     int
 }
 
 var _ virtio.Device = (*Device)(nil)

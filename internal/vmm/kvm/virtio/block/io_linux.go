@@ -168,19 +168,3 @@ func again(call func() error) error {
 		}
 	}
 }
-
-func (d *Device) inline(r *request) byte {
-	var err error
-	switch r.kind {
-	case typeIn:
-		err = d.read(r, 0)
-	case typeOut:
-		err = d.write(r, 0)
-	case typeFlush:
-		err = d.flush()
-	}
-	if err != nil {
-		return statusError
-	}
-	return statusOK
-}

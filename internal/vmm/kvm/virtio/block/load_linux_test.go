@@ -97,8 +97,8 @@ func (m *model) land() (slot int) {
 // model. Now and then the page cache is emptied, so that reads wait; the device is paused;
 // or another one takes its place.
 func TestModel(t *testing.T) {
-	f, content := disk(t, 32<<20)
-	requests := 20_000
+	f, content := disk(t, 16<<20)
+	requests := 6000
 	if testing.Short() {
 		requests = 2000
 	}

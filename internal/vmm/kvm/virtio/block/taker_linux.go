@@ -27,7 +27,8 @@ type taker struct {
 	free *request
 	made int
 
-	// unsignalled requests were given back by the goroutine that takes.
+	// unsignalled is how many requests were given back since the driver was interrupted
+	// last, or could have been, by the goroutine that takes.
 	unsignalled, unsignalledBytes int
 }
 
@@ -45,13 +46,7 @@ func (t *taker) work() error {
 		}
 		status := t.device.prepare(r)
 		if status == statusPending {
-			switch ds := t.device.design; {
-			case ds == 0, ds == 3 && r.kind != typeOut:
-				status = t.device.try(r)
-			case ds == 2:
-			default:
-				status = t.device.inline(r)
-			}
+			status = t.device.try(r)
 		}
 		if status == statusPending {
 			t.spare = nil
