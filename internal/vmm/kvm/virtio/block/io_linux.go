@@ -122,10 +122,16 @@ func (d *Device) each(r *request, do func(span) error) error {
 // discard gives what a range takes back to the host, if it can: it is only a hint.
 func (d *Device) discard(s span) error {
 	err := d.allocate(unix.FALLOC_FL_PUNCH_HOLE, s)
-	if errors.Is(err, unix.EOPNOTSUPP) {
+	if isUnable(err) {
 		return nil
 	}
 	return err
+}
+
+// isUnable reports whether the host can't do it this way. EINVAL is what disks with
+// larger sectors say to a range that does not begin or end with one.
+func isUnable(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
 }
 
 // writeZeroes makes a range zero, in the best way that the host has.
@@ -135,7 +141,7 @@ func (d *Device) writeZeroes(s span) error {
 		modes[0], modes[1] = modes[1], modes[0]
 	}
 	for _, mode := range modes {
-		if err := d.allocate(mode, s); !errors.Is(err, unix.EOPNOTSUPP) {
+		if err := d.allocate(mode, s); !isUnable(err) {
 			return err
 		}
 	}
