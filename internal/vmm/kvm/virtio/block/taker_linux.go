@@ -34,6 +34,8 @@ type taker struct {
 
 // work takes all requests that there are.
 func (t *taker) work() error {
+	// Even if nothing is given back: of what was, before the machine was saved and
+	// restored, the driver may not have heard.
 	defer t.signal()
 	for !t.device.isStopping.Load() {
 		r := t.unused()
