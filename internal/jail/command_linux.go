@@ -46,6 +46,9 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 	}
 	if len(p.Layers) == 0 {
 		c.cmd.Path, c.cmd.Args = process.Program, append([]string{process.Program}, process.Args...)
+		if process.Self != "" {
+			c.cmd.Path, c.cmd.Args[0] = executable, process.Self
+		}
 		return c, nil
 	}
 	if p.Has(Cgroup) {
@@ -66,10 +69,13 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 	c.cmd.Args = []string{Name, strconv.Itoa(firstFile + len(process.Files))}
 	c.entry = entry{
 		Layers: p.Layers, Cgroups: p.Cgroups, Role: process.Role, Program: process.Program, Args: process.Args,
-		Read: process.Read, Devices: process.Devices, Limits: process.Limits,
+		Self: process.Self, Read: process.Read, Devices: process.Devices, Limits: process.Limits,
 	}
 	if p.Has(Namespaces) {
 		c.entry.User = userOf(process.Box, process.Devices)
+		if process.Self != "" && !othersMayExecute(executable) {
+			c.entry.User = user{}
+		}
 		enterNamespaces(c.cmd.SysProcAttr, c.entry.User)
 	}
 	return c, nil

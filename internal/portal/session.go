@@ -36,7 +36,7 @@ type Session struct {
 // Client greets the guest over conn and returns the host's end. It waits until
 // the guest answers or ctx ends; then conn is closed. The Session owns conn.
 func Client(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
-	if err := greet(ctx, conn); err != nil {
+	if err := Greet(ctx, conn); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func Client(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
 // streams to ports at once: the host may open one as soon as it is greeted. The
 // Session owns conn.
 func Server(ctx context.Context, conn io.ReadWriteCloser, ports ...uint32) (*Session, error) {
-	if err := greet(ctx, conn); err != nil {
+	if err := Greet(ctx, conn); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -82,9 +82,10 @@ func muxConfig() *yamux.Config {
 	return c
 }
 
-// greet exchanges greetings. If ctx ends first it closes conn, which ends the
+// Greet exchanges greetings, and nothing more: after it, both ends know that the other
+// is there and of the same version. If ctx ends first it closes conn, which ends the
 // exchange.
-func greet(ctx context.Context, conn io.ReadWriteCloser) error {
+func Greet(ctx context.Context, conn io.ReadWriteCloser) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	var buf [greetingSize]byte

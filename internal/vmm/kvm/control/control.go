@@ -4,7 +4,11 @@
 // how the machine has ended, before it exits.
 package control
 
-import "time"
+import (
+	"time"
+
+	"github.com/boxlite-go/boxlite/internal/protocol"
+)
 
 // Descriptors are the numbers of the files that a VMM inherits, in this order.
 const (
@@ -29,9 +33,9 @@ const (
 
 const (
 	// GuestCID is the guest's address for sockets.
-	GuestCID = 3
+	GuestCID = protocol.CIDGuest
 	// GreetingPort is the host's port to which the agent connects first.
-	GreetingPort = 1
+	GreetingPort = protocol.PortGreeting
 	// MaxMessage is the longest message, in bytes.
 	MaxMessage = 64 << 10
 )

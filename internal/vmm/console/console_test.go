@@ -1,4 +1,4 @@
-package qemu
+package console
 
 import (
 	"bytes"
@@ -11,15 +11,15 @@ import (
 
 func TestConsoleIsBounded(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "console.log")
-	c, err := openConsole(path)
+	c, err := Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := strings.Repeat("x", 99) + "\n"
-	c.copy(io.NopCloser(io.MultiReader(
+	c.Copy(io.NopCloser(io.MultiReader(
 		strings.NewReader("first\n"), strings.NewReader(strings.Repeat(line, 50_000)), strings.NewReader("last\n"),
 	)))
-	<-c.done
+	c.Wait()
 	var size int64
 	files, err := filepath.Glob(path + "*")
 	if err != nil {
@@ -39,7 +39,7 @@ func TestConsoleIsBounded(t *testing.T) {
 	if err != nil || !bytes.HasSuffix(end, []byte("\nlast\n")) {
 		t.Errorf("the file ends with %q, %v", end[max(0, len(end)-20):], err)
 	}
-	if got := c.tail.String(); len(got) != maxConsoleTail || !strings.HasSuffix(got, "\nlast\n") {
+	if got := c.Tail(); len(got) != maxConsoleTail || !strings.HasSuffix(got, "\nlast\n") {
 		t.Errorf("the tail has %d bytes and ends with %q", len(got), got[len(got)-10:])
 	}
 }
@@ -49,21 +49,21 @@ func TestConsoleSurvivesItsFile(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c, err := openConsole(filepath.Join(dir, "console.log"))
+	c, err := Open(filepath.Join(dir, "console.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	c.copy(io.NopCloser(strings.NewReader(strings.Repeat("x", 2*maxConsole) + "end")))
-	if got := c.tail.lastLine(); !strings.HasSuffix(got, "end") {
+	c.Copy(io.NopCloser(strings.NewReader(strings.Repeat("x", 2*maxConsole) + "end")))
+	if got := c.tail.LastLine(); !strings.HasSuffix(got, "end") {
 		t.Errorf("the tail ends with %q", got[max(0, len(got)-10):])
 	}
 }
 
 func TestTail(t *testing.T) {
-	tail := newTail(4)
+	tail := NewTail(4)
 	for _, step := range []struct{ write, want, line string }{
 		{"", "", ""},
 		{"ab", "ab", "ab"},
@@ -75,8 +75,8 @@ func TestTail(t *testing.T) {
 		if n, err := tail.Write([]byte(step.write)); n != len(step.write) || err != nil {
 			t.Errorf("Write returns %d, %v", n, err)
 		}
-		if got := tail.String(); got != step.want || tail.lastLine() != step.line {
-			t.Errorf("after %q: %q, last line %q", step.write, got, tail.lastLine())
+		if got := tail.String(); got != step.want || tail.LastLine() != step.line {
+			t.Errorf("after %q: %q, last line %q", step.write, got, tail.LastLine())
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package qemu
+package console
 
 import (
 	"regexp"
@@ -6,6 +6,9 @@ import (
 	"strings"
 	"unicode"
 )
+
+// PanicMarker begins the line with which Linux says why it panicked.
+const PanicMarker = "Kernel panic - not syncing"
 
 const (
 	// maxWords and maxWordBytes bound what is repeated of a console.
@@ -16,11 +19,11 @@ const (
 // escapes are sequences that colour or move, of ECMA-48.
 var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|[@-Z\\-_])`)
 
-// lastWords returns the last lines of a console that are not blank, made fit to
+// LastWords returns the last lines of a console that are not blank, made fit to
 // print. The kernel follows a panic by the state of its CPUs: after one, they are
 // the lines before.
-func lastWords(console string) string {
-	if at := strings.LastIndex(console, panicMarker); at >= 0 {
+func LastWords(console string) string {
+	if at := strings.LastIndex(console, PanicMarker); at >= 0 {
 		console = console[:strings.LastIndexByte(console[:at], '\n')+1]
 	}
 	var words []string

@@ -1,4 +1,4 @@
-package qemu
+package console
 
 import (
 	"strings"
@@ -21,7 +21,7 @@ func TestLastWords(t *testing.T) {
 		{"a panic at once", "Kernel panic - not syncing: x\nCPU: 0\n", nil},
 		{"a line without end", "a\n" + strings.Repeat("x", 4<<10) + "\nb\n", []string{"b"}},
 	} {
-		if got := lastWords(test.console); got != strings.Join(test.want, "\n") {
+		if got := LastWords(test.console); got != strings.Join(test.want, "\n") {
 			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
 		}
 	}
@@ -30,7 +30,7 @@ func TestLastWords(t *testing.T) {
 func FuzzLastWords(f *testing.F) {
 	f.Add("a\r\n\x1b[31mb\nKernel panic - not syncing: c\n")
 	f.Fuzz(func(t *testing.T, console string) {
-		words := lastWords(console)
+		words := LastWords(console)
 		lines := strings.Split(words, "\n")
 		if len(lines) > maxWords || len(words) > maxWordBytes+maxWords || strings.ContainsFunc(strings.Join(lines, ""), unicode.IsControl) {
 			t.Errorf("%q gives %q", console, words)

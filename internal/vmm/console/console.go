@@ -1,4 +1,4 @@
-package qemu
+package console
 
 import (
 	"fmt"
@@ -16,17 +16,18 @@ const (
 	maxConsoleTail = 32 << 10
 )
 
-// console writes what the guest prints to a file, and remembers the end of it.
-type console struct {
+// File is where what a guest prints is kept. It remembers the end of it.
+type File struct {
 	path string
 	file *os.File
 	size int64
-	tail *tail
+	tail *Tail
 	done chan struct{}
 }
 
-func openConsole(path string) (*console, error) {
-	c := &console{path: path, tail: newTail(maxConsoleTail), done: make(chan struct{})}
+// Open opens the file, or makes it. What is written is appended.
+func Open(path string) (*File, error) {
+	c := &File{path: path, tail: NewTail(maxConsoleTail), done: make(chan struct{})}
 	if err := c.open(); err != nil {
 		return nil, &protocol.Error{
 			Kind: protocol.KindStorage, Op: "open the console's file", Err: err,
@@ -36,7 +37,7 @@ func openConsole(path string) (*console, error) {
 	return c, nil
 }
 
-func (c *console) open() error {
+func (c *File) open() error {
 	file, err := os.OpenFile(c.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -50,9 +51,9 @@ func (c *console) open() error {
 	return nil
 }
 
-// copy takes all that the guest prints, until r ends. If the file can't be
+// Copy takes all that the guest prints, until r ends, and closes both. If the file can't be
 // written, the rest is lost: the guest must not wait for it.
-func (c *console) copy(r io.ReadCloser) {
+func (c *File) Copy(r io.ReadCloser) {
 	defer close(c.done)
 	defer r.Close()
 	_, _ = io.Copy(c, r)
@@ -61,8 +62,17 @@ func (c *console) copy(r io.ReadCloser) {
 	}
 }
 
+// Wait returns when Copy has.
+func (c *File) Wait() { <-c.done }
+
+// Tail returns the end of what was printed.
+func (c *File) Tail() string { return c.tail.String() }
+
+// Close closes a file to which nothing is copied.
+func (c *File) Close() error { return c.file.Close() }
+
 // Write never fails.
-func (c *console) Write(p []byte) (int, error) {
+func (c *File) Write(p []byte) (int, error) {
 	_, _ = c.tail.Write(p)
 	for rest := p; len(rest) > 0; {
 		if c.size >= maxConsole {
@@ -82,7 +92,7 @@ func (c *console) Write(p []byte) (int, error) {
 }
 
 // rotate begins a new file and keeps the old one beside it.
-func (c *console) rotate() {
+func (c *File) rotate() {
 	_ = c.file.Close()
 	c.file = nil
 	if os.Rename(c.path, fmt.Sprintf("%s.1", c.path)) == nil {
