@@ -49,7 +49,7 @@ func (j Job) runInLab(ctx context.Context) (int, error) {
 	}
 	m.args = []string{
 		// Emulation works off "rep movsb" byte by byte, and page tables level by level.
-		"-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm,-la57",
+		"-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm",
 		"-smp", strconv.Itoa(cmp.Or(j.CPUs, 2)),
 		"-m", strconv.Itoa(cmp.Or(j.MemoryMiB, 3072)),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
