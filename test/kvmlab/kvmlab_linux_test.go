@@ -63,11 +63,11 @@ func TestJob(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 	out := filepath.Join(t.TempDir(), "out")
-	big := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	big := bytes.Repeat([]byte("0123456789abcde\n"), 1<<16)
 	started := time.Now()
 	status, stdout, stderr := run(t, Job{
 		Command: []string{"sh", "-c", `cat "$1"; echo "$WORD"; echo bad >&2
-			mkdir out/sub; i=0; while [ $i -lt 65536 ]; do printf 0123456789abcdef; i=$((i+1)); done >out/sub/big
+			mkdir out/sub; yes 0123456789abcde | head -c 1048576 >out/sub/big
 			date +%s >out/time; sleep 1000 & exit 7`, "sh", "folder/a/b/file"},
 		Files:   map[string]string{"folder": folder},
 		Env:     []string{"WORD=it's $HOME"},
