@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# shellcheck shell=dash
 # The first process of the lab: loads the modules, and goes on to the disk's root.
 /bin/busybox mkdir -p /dev /root
 /bin/busybox mount -t devtmpfs none /dev

@@ -47,16 +47,16 @@ func findTools() (tools, error) {
 			missing = append(missing, tool.debian)
 		}
 	}
-	for _, name := range []string{"apt-get", "dpkg-deb"} {
-		if find(name) == "" {
-			return t, fmt.Errorf("the lab needs Debian or a relative of it: there is no %s", name)
-		}
-	}
 	if missing != nil {
 		list := strings.Join(missing, " ")
 		return t, &protocol.Error{
 			Op: "make the lab", Hint: "sudo apt-get install " + list,
 			Err: errors.New("these Debian packages are missing: " + list),
+		}
+	}
+	for _, name := range []string{"apt-get", "dpkg-deb"} {
+		if find(name) == "" {
+			return t, fmt.Errorf("the lab needs Debian or a relative of it: there is no %s", name)
 		}
 	}
 	return t, nil
