@@ -6,6 +6,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/shim"
+	"github.com/boxlite-go/boxlite/internal/vmm/kvm/monitor"
 )
 
 // init turns the program into what it was started as, if that is a part of BoxLite.
@@ -19,5 +20,7 @@ func init() {
 		os.Exit(shim.Main())
 	case jail.Name:
 		os.Exit(jail.Main())
+	case monitor.Name:
+		os.Exit(monitor.Main())
 	}
 }

@@ -210,6 +210,20 @@ func ProgramFiles(program string, share ...string) []string {
 	return files
 }
 
+// SelfFiles returns what this executable needs to read when it is started again: nothing,
+// or its loader and shared libraries if it is linked to any.
+func SelfFiles() []string {
+	loader := interpreter(executable)
+	if loader == "" {
+		return nil
+	}
+	path, err := os.Executable()
+	if err != nil {
+		path = loader
+	}
+	return append(ProgramFiles(path), loader)
+}
+
 func within(path, dir string) bool {
 	below, err := filepath.Rel(dir, path)
 	return err == nil && filepath.IsLocal(below)

@@ -40,7 +40,7 @@ func forward(ctx context.Context, conn net.Conn, guest Dialer) {
 		return
 	}
 	defer stream.Close()
-	// Closing a stream ends only its own direction; a deadline ends both.
+	// Closing a stream may end only its own direction; a deadline ends both.
 	unblock := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Now()) })
 	defer unblock()
 	join(conn, stream)
@@ -53,12 +53,21 @@ func join(conn, stream net.Conn) {
 		if _, err := io.Copy(stream, conn); err != nil {
 			_ = conn.Close()
 		}
-		_ = stream.Close() // ends this direction only; reading goes on
+		_ = closeWrite(stream) // reading goes on
 	})
 	_, _ = io.Copy(conn, stream)
 	// The guest has ended the stream: no use in what the client still sends.
 	_ = conn.Close()
 	toGuest.Wait()
+}
+
+// closeWrite ends the direction to the guest. A stream of a [Session] ends no other when
+// it is closed.
+func closeWrite(stream net.Conn) error {
+	if half, ok := stream.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return stream.Close()
 }
 
 // DialUnix opens a stream to a port of the guest over conn, a connection to a

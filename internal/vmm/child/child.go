@@ -82,11 +82,11 @@ func (p *Process) OutOfMemory() bool { return p.command.OutOfMemory() }
 func (p *Process) Kill() error { return p.command.Kill() }
 
 // SocketPair returns the two ends of a new connection: one for us, and one for a
-// program to inherit.
-func SocketPair() (net.Conn, *os.File, error) {
+// program to inherit. It is of a type such as syscall.SOCK_STREAM.
+func SocketPair(kind int) (net.Conn, *os.File, error) {
 	// The lock keeps others from forking while the descriptors could be inherited.
 	syscall.ForkLock.RLock()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, kind, 0)
 	if err == nil {
 		syscall.CloseOnExec(fds[0])
 		syscall.CloseOnExec(fds[1])

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
@@ -72,7 +73,7 @@ func openResources(spec vmm.Spec) (_ *resources, err error) {
 
 // connect makes a connection, and sets ours to our end.
 func (r *resources) connect(ours *net.Conn) error {
-	conn, theirs, err := child.SocketPair()
+	conn, theirs, err := child.SocketPair(syscall.SOCK_STREAM)
 	if err != nil {
 		return &protocol.Error{Kind: protocol.KindEngine, Op: "connect to QEMU", Err: err}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm/child"
@@ -18,7 +19,7 @@ var minVersion = qmp.Version{Major: 5, Minor: 1}
 // tryProgram starts QEMU with all that a machine has but a guest, and with its
 // CPU stopped. That tells whether this QEMU has it all.
 func tryProgram(ctx context.Context, program, accelerator string) error {
-	conn, theirs, err := child.SocketPair()
+	conn, theirs, err := child.SocketPair(syscall.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
