@@ -7,7 +7,6 @@ package engines
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -64,8 +63,17 @@ func Select(ctx context.Context, cacheDir, name string) (vmm.Engine, vmm.Capabil
 	}
 	return nil, vmm.Capability{}, &protocol.Error{
 		Kind: protocol.KindUnsupportedEngine, Op: "choose an engine",
-		Hint: protocol.HintOf(failures[len(failures)-1]), Err: errors.Join(failures...),
+		Hint: protocol.HintOf(failures[len(failures)-1]), Err: inOneLine(failures),
 	}
+}
+
+// inOneLine joins errors as errors.Join does, but for the newlines.
+func inOneLine(failures []error) error {
+	err := failures[0]
+	for _, failure := range failures[1:] {
+		err = fmt.Errorf("%w; %w", err, failure)
+	}
+	return err
 }
 
 // lasting is an engine that knows whether an error of its probe stays the same for as
