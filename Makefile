@@ -24,6 +24,11 @@ test: build ## run all tests; installs what they need
 	scripts/install-test-deps
 	scripts/test
 
+.PHONY: test-kvm
+test-kvm: build ## run boxes and tests on KVM, emulated where there is none
+	scripts/install-packages qemu-system-x86 busybox-static e2fsprogs
+	scripts/test-kvm
+
 .PHONY: soak
 soak: build ## kill, fill and damage at random for 100 rounds; stream 1 GiB
 	scripts/install-test-deps
@@ -82,4 +87,4 @@ clean: ## remove what was built
 
 .PHONY: help
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12

@@ -1,0 +1,49 @@
+//go:build amd64
+
+package monitor
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/boxlite-go/boxlite/internal/vmm/kvm/control"
+)
+
+// Main is the process. It returns its exit code when the machine has ended.
+func Main() int {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	server, err := newServer(os.NewFile(control.FDControl, "control"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, Name+" is started by the boxlite package, not by hand")
+		return 2
+	}
+	if err := run(server, log); err != nil {
+		log.Error(err.Error())
+		return 1
+	}
+	return 0
+}
+
+// run starts the machine that the first request describes, and serves the others until it
+// has ended.
+func run(s *server, log *slog.Logger) error {
+	first, err := s.receive()
+	if err != nil {
+		return err
+	}
+	if first.Op != control.OpStart || first.Config == nil {
+		return fmt.Errorf("the first request is %q", first.Op)
+	}
+	m, err := newMachine(*first.Config, log)
+	if err != nil {
+		s.answer(first, err)
+		return nil
+	}
+	defer m.close()
+	m.vm.Run()
+	s.answer(first, nil)
+	go s.serve(m)
+	end := m.wait()
+	return s.send(control.Answer{End: &end})
+}
