@@ -13,24 +13,11 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/guesttest"
-	"github.com/boxlite-go/boxlite/internal/vmm/kvm/monitor"
 )
-
-func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) { // as the boxlite package does it
-	case monitor.Name:
-		os.Exit(monitor.Main())
-	case jail.Name:
-		os.Exit(jail.Main())
-	}
-	goleak.VerifyTestMain(m)
-}
 
 // plans are the whole jail, and none.
 func plans(t *testing.T) map[string]jail.Plan {

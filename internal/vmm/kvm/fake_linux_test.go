@@ -30,6 +30,9 @@ const (
 	portHang
 )
 
+// fakeKernel begins the kernel's file for the fake VMM.
+const fakeKernel = "fake:"
+
 // fake is a VMM without KVM: it speaks with the shim as ours does. The kernel's file says
 // what it is to do wrong.
 type fake struct {
@@ -45,7 +48,7 @@ func beVMM() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	f := &fake{conn: conn.(*net.UnixConn), mode: string(kernel)}
+	f := &fake{conn: conn.(*net.UnixConn), mode: strings.TrimPrefix(string(kernel), fakeKernel)}
 	for {
 		r, stream, err := f.receive()
 		if err != nil {

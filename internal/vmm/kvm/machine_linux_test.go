@@ -13,30 +13,31 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/kvm/control"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/monitor"
 )
 
-// A test may be several processes: the others are this program again.
-func TestMain(m *testing.M) {
-	switch os.Args[0] {
-	case jail.Name:
-		os.Exit(jail.Main())
-	case monitor.Name:
-		os.Exit(beVMM())
-	}
-	if os.Getenv(envShim) != "" {
-		if err := beShim(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+// BeOther turns the test's program into the fake VMM, or a shim, if it was started as that.
+func BeOther() (code int, ok bool) {
+	if os.Args[0] == monitor.Name {
+		kernel := make([]byte, len(fakeKernel))
+		if _, err := unix.Pread(control.FDKernel, kernel, 0); err == nil && string(kernel) == fakeKernel {
+			return beVMM(), true
 		}
-		return
 	}
-	goleak.VerifyTestMain(m)
+	if os.Getenv(envShim) == "" {
+		return 0, false
+	}
+	if err := beShim(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1, true
+	}
+	return 0, true
 }
 
 // machineFor describes a machine that does wrong what mode says.
@@ -51,7 +52,7 @@ func machineFor(t *testing.T, mode string) vmm.Spec {
 		return path
 	}
 	return vmm.Spec{
-		Box: "test", Kernel: file("kernel", mode), Initrd: file("initrd", ""), CPUs: 2, MemoryMiB: 128,
+		Box: "test", Kernel: file("kernel", fakeKernel+mode), Initrd: file("initrd", ""), CPUs: 2, MemoryMiB: 128,
 		Disks: []vmm.Disk{
 			{Path: file("image", "old image"), Serial: "image", ReadOnly: true}, {Path: file("disk", "old disk"), Serial: "disk"},
 		},
