@@ -115,10 +115,10 @@ func (m *machine) Resume(ctx context.Context) error {
 func (m *machine) request(ctx context.Context, op, request string) error {
 	err := m.client.call(ctx, control.Request{Op: request}, nil)
 	switch {
-	case err == nil || ctx.Err() != nil:
-		return err
 	case errors.Is(err, errGone):
 		return errEnded
+	case err == nil || ctx.Err() != nil:
+		return err
 	}
 	return &protocol.Error{Kind: protocol.KindEngine, Op: op, Err: err}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/control"
 )
 
@@ -41,6 +42,11 @@ func run(s *server, log *slog.Logger) error {
 		return nil
 	}
 	defer m.close()
+	// Nothing of the guest has run yet.
+	if err := jail.SealVMM(); err != nil {
+		s.answer(first, err)
+		return nil
+	}
 	m.vm.Run()
 	s.answer(first, nil)
 	go s.serve(m)

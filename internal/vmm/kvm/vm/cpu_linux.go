@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/api"
 )
 
@@ -66,8 +67,10 @@ func (p *cpu) interrupt() {
 
 // run runs the processor until the machine ends.
 func (p *cpu) run() {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
+	runtime.LockOSThread() // for good: the thread ends with its filter
+	if err := jail.SealVCPU(); err != nil {
+		p.vm.end(End{Err: err})
+	}
 	unfinished := false // the last load is not done before the guest is entered again
 	for p.mayRun(&unfinished) {
 		_, err := api.Do(p.fd, api.Run, 0)
