@@ -227,6 +227,9 @@ func TestRestore(t *testing.T) {
 	g, first, dl := start(t)
 	s, c := connect(t, g, dl, 100)
 	_, _ = s.Write([]byte("before"))
+	if _, err := io.ReadFull(c, make([]byte, 6)); err != nil {
+		t.Fatal(err)
+	}
 	g.x.Transport.Pause()
 	saved, err := g.x.Transport.Save()
 	if err != nil {
@@ -250,7 +253,7 @@ func TestRestore(t *testing.T) {
 	}
 	g.mu.Unlock()
 	_ = first.Close()
-	if got, err := io.ReadAll(c); err != nil || string(got) != "before" {
+	if got, err := io.ReadAll(c); err != nil || len(got) > 0 {
 		t.Errorf("%q, %v", got, err)
 	}
 	// Without streams there is no event.
