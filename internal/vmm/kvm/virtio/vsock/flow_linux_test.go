@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -257,6 +258,9 @@ func TestRestore(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	// Without streams there is no event.
+	for second.count() > 0 {
+		runtime.Gosched()
+	}
 	g.x.Transport.Pause()
 	if saved, err = g.x.Transport.Save(); err != nil {
 		t.Fatal(err)

@@ -132,6 +132,7 @@ func (g *guest) setUp(size uint16) {
 func (g *guest) stop() {
 	g.mu.Lock()
 	g.stopping = true
+	g.changed.Broadcast()
 	g.mu.Unlock()
 	g.x.Transport.ConfigChanged() // to be interrupted
 	g.x.Set(0x70, 0)
@@ -220,6 +221,9 @@ func (g *guest) receive(p []byte) {
 	}
 	defer g.changed.Broadcast()
 	k := key{h.srcPort, h.dstPort}
+	if h.srcCID != hostCID || h.kind != typeStream {
+		return // there are no such sockets
+	}
 	s := g.socks[k]
 	if s == nil {
 		switch l := g.listeners[h.dstPort]; {

@@ -117,8 +117,9 @@ func (d *Device) abandon(s *stream) bool {
 	return !isOpen
 }
 
-// discard ends what the host sends, and takes what the host has sent and nobody will read: else closing the socket would
-// be an error to the host (ECONNRESET), although it has got all that the guest sent.
+// discard ends what the host sends, and takes what it has sent that nobody will read. Who
+// waits for room to write there finds out; and else closing the socket would be an error
+// to the host (ECONNRESET), although it has got all that the guest sent.
 func (s *stream) discard() {
 	c, ok := s.conn.(interface{ CloseRead() error })
 	if s.raw == nil || !ok || c.CloseRead() != nil { // no more comes after that
