@@ -132,6 +132,7 @@ func (g *guest) setUp(size uint16) {
 func (g *guest) stop() {
 	g.mu.Lock()
 	g.stopping = true
+	g.changed.Broadcast()
 	g.mu.Unlock()
 	g.x.Transport.ConfigChanged() // to be interrupted
 	g.x.Set(0x70, 0)
@@ -220,6 +221,9 @@ func (g *guest) receive(p []byte) {
 	}
 	defer g.changed.Broadcast()
 	k := key{h.srcPort, h.dstPort}
+	if h.srcCID != hostCID || h.kind != typeStream {
+		return // there are no such sockets
+	}
 	s := g.socks[k]
 	if s == nil {
 		switch l := g.listeners[h.dstPort]; {
@@ -266,15 +270,19 @@ func (g *guest) receive(p []byte) {
 	}
 }
 
-// put sends a packet as it is.
-func (g *guest) put(h header, p []byte) {
+// reserve waits until there is a slot. Packets are received meanwhile, and answered.
+func (g *guest) reserve() {
 	for len(g.free) == 0 && !g.stopping {
 		g.mu.Unlock()
 		runtime.Gosched()
 		g.mu.Lock()
 		g.poll()
 	}
-	if g.stopping {
+}
+
+// put sends a packet as it is.
+func (g *guest) put(h header, p []byte) {
+	if g.reserve(); g.stopping {
 		return
 	}
 	slot := g.free[0]
@@ -303,6 +311,7 @@ func (s *sock) header(op uint16, flags uint32, n int) header {
 }
 
 func (s *sock) sendLocked(op uint16, flags uint32, p []byte) {
+	s.g.reserve() // the header is to be the latest
 	s.g.put(s.header(op, flags, len(p)), p)
 }
 

@@ -117,6 +117,26 @@ func (d *Device) abandon(s *stream) bool {
 	return !isOpen
 }
 
+// discard ends what the host sends, and takes what it has sent that nobody will read. Who
+// waits for room to write there finds out; and else closing the socket would be an error
+// to the host (ECONNRESET), although it has got all that the guest sent.
+func (s *stream) discard() {
+	c, ok := s.conn.(interface{ CloseRead() error })
+	if s.raw == nil || !ok || c.CloseRead() != nil { // no more comes after that
+		return
+	}
+	_ = s.raw.Control(func(fd uintptr) {
+		p := chunks.Get().(*[chunkSize]byte)
+		defer chunks.Put(p)
+		for {
+			n, err := unix.Read(int(fd), p[:])
+			if n <= 0 && !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	})
+}
+
 // isHungUp reports whether the other end of a socket is closed.
 func isHungUp(fd int) bool {
 	p := []unix.PollFd{{Fd: int32(fd)}}
@@ -133,8 +153,8 @@ func (d *Device) hostShuts(s *stream, flags uint32) {
 	d.shut(s, flags)
 	shutRead := s.guestShut&shutReceive != 0
 	d.mu.Unlock()
-	if c, ok := s.conn.(interface{ CloseRead() error }); ok && shutRead {
-		_ = c.CloseRead() // who writes there is to find out that nobody reads
+	if shutRead {
+		s.discard() // who writes there is to find out that nobody reads
 	}
 	d.flush()
 }

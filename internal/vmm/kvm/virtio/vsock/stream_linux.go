@@ -226,6 +226,7 @@ func (d *Device) end(s *stream) {
 	}
 	// Closing waits until nobody uses it, and who does so may need our lock.
 	d.others.Go(func() {
+		s.discard()
 		_ = s.conn.Close()
 		d.mu.Lock()
 		d.remove(s)

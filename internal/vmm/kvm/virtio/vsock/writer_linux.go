@@ -120,6 +120,7 @@ func (d *Device) drain(s *stream) {
 		case s.out.len() > 0:
 			p := s.out.next()
 			d.mu.Unlock()
+			d.flush() // the guest may wait for the credit of what was written before
 			n, err := s.conn.Write(p)
 			d.mu.Lock()
 			if s.isEnded {
