@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// headerTimeout bounds how long a client of a socket may take to name a port.
+const headerTimeout = 30 * time.Second
+
 // Forward serves a Unix socket as a way into the guest: each connection names a
 // port, as [DialUnix] does, and is joined to a stream to that port. It returns
 // when l is closed, after closing all connections; it does not close l.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/yamux"
 
@@ -19,9 +18,6 @@ const (
 	greetingMagic = 0x424f584c // "BOXL"
 	greetingSize  = 8
 )
-
-// headerTimeout bounds how long a new stream may take to name its port.
-const headerTimeout = 30 * time.Second
 
 // Session is one end of a portal. Its methods may be called concurrently.
 type Session struct {
@@ -36,7 +32,7 @@ type Session struct {
 // Client greets the guest over conn and returns the host's end. It waits until
 // the guest answers or ctx ends; then conn is closed. The Session owns conn.
 func Client(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
-	if err := Greet(ctx, conn); err != nil {
+	if err := greet(ctx, conn, false); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -52,7 +48,9 @@ func Client(ctx context.Context, conn io.ReadWriteCloser) (*Session, error) {
 // streams to ports at once: the host may open one as soon as it is greeted. The
 // Session owns conn.
 func Server(ctx context.Context, conn io.ReadWriteCloser, ports ...uint32) (*Session, error) {
-	if err := Greet(ctx, conn); err != nil {
+	// Linux takes a virtio-serial port whose other end it has not seen yet for one that
+	// has ended: reading from it says so. Writing waits.
+	if err := greet(ctx, conn, true); err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
@@ -85,7 +83,12 @@ func muxConfig() *yamux.Config {
 // Greet exchanges greetings, and nothing more: after it, both ends know that the other
 // is there and of the same version. If ctx ends first it closes conn, which ends the
 // exchange.
-func Greet(ctx context.Context, conn io.ReadWriteCloser) error {
+func Greet(ctx context.Context, conn io.ReadWriteCloser) error { return greet(ctx, conn, false) }
+
+// greet exchanges greetings. If ctx ends first it closes conn, which ends the
+// exchange. If writeFirst is set, nothing is read before our greeting was taken; the
+// other end must not do the same.
+func greet(ctx context.Context, conn io.ReadWriteCloser, writeFirst bool) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	var buf [greetingSize]byte
@@ -96,7 +99,14 @@ func Greet(ctx context.Context, conn io.ReadWriteCloser) error {
 		_, err := conn.Write(greeting[:])
 		sent <- err
 	}(buf)
-	_, err := io.ReadFull(conn, buf[:])
+	var err error
+	if writeFirst {
+		err = <-sent
+		sent <- err
+	}
+	if err == nil {
+		_, err = io.ReadFull(conn, buf[:])
+	}
 	if err != nil {
 		_ = conn.Close() // so that the write ends
 	}
@@ -184,13 +194,12 @@ func (s *Session) accept() {
 
 // deliver gives a new stream to the listener of the port it names.
 func (s *Session) deliver(stream net.Conn) {
-	_ = stream.SetReadDeadline(time.Now().Add(headerTimeout))
+	// No time limit: the host is trusted, and how slow the machine is, nobody knows.
 	port, err := readPort(stream)
 	if err != nil {
 		_ = stream.Close()
 		return
 	}
-	_ = stream.SetReadDeadline(time.Time{})
 	s.mu.Lock()
 	l := s.listeners[port]
 	s.mu.Unlock()

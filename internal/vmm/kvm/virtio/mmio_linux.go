@@ -3,7 +3,6 @@ package virtio
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -67,21 +66,6 @@ const (
 	interruptQueue  = 1
 	interruptConfig = 2
 )
-
-// TransportState is what is to be known of a transport, and its device, to go on with
-// them, in this process or another.
-type TransportState struct {
-	DeviceID         uint32       `json:"device_id"`
-	Features         uint64       `json:"features"`
-	DeviceFeatureSel uint32       `json:"device_feature_sel"`
-	DriverFeatureSel uint32       `json:"driver_feature_sel"`
-	QueueSel         uint32       `json:"queue_sel"`
-	Status           uint32       `json:"status"`
-	InterruptStatus  uint32       `json:"interrupt_status"`
-	Generation       uint32       `json:"generation"`
-	Queues           []QueueState `json:"queues"`
-	Device           []byte       `json:"device,omitempty"`
-}
 
 // Transport is the registers of one device. Its methods may be called concurrently.
 type Transport struct {
@@ -385,67 +369,6 @@ func (t *Transport) ConfigChanged() {
 	if isReady {
 		t.notify(interruptConfig)
 	}
-}
-
-// Pause stops the device until Resume. Nothing is lost.
-func (t *Transport) Pause() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.isPaused = true
-	t.stop()
-}
-
-// Resume lets a paused device go on.
-func (t *Transport) Resume() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.isPaused = false
-	t.run()
-}
-
-// Save returns the state of a transport that is paused.
-func (t *Transport) Save() (TransportState, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.isPaused {
-		return TransportState{}, errors.New("it is not paused")
-	}
-	s := t.state
-	s.Queues = append([]QueueState(nil), s.Queues...)
-	s.InterruptStatus = t.interrupts.Load()
-	if t.isBroken.Load() {
-		s.Status |= statusNeedsReset
-	}
-	var err error
-	s.Device, err = t.device.Save()
-	return s, err
-}
-
-// Restore makes a new transport what another was. It is paused then.
-func (t *Transport) Restore(s TransportState) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if s.DeviceID != t.device.ID() || len(s.Queues) != len(t.kicks) {
-		return fmt.Errorf("the state is of a device %d with %d queues", s.DeviceID, len(s.Queues))
-	}
-	if err := t.device.Restore(s.Device); err != nil {
-		return err
-	}
-	t.isPaused = true
-	t.state = s
-	t.state.Queues = append([]QueueState(nil), s.Queues...)
-	t.interrupts.Store(s.InterruptStatus)
-	t.isBroken.Store(s.Status&statusNeedsReset != 0)
-	t.state.Status &^= statusNeedsReset
-	if s.Status&statusDriverOK != 0 && !t.isBroken.Load() {
-		t.start()
-		for _, q := range t.queues {
-			if q != nil {
-				q.hasSignalled = false // the driver may wait for one that was not raised
-			}
-		}
-	}
-	return nil
 }
 
 // Close stops the device for good.
