@@ -22,7 +22,7 @@ const (
 
 // config describes the machine to the VMM.
 func config(spec vmm.Spec) *control.Config {
-	c := &control.Config{CPUs: spec.CPUs, MemoryMiB: spec.MemoryMiB, MAC: spec.MAC, Command: kernelCommandLine}
+	c := &control.Config{CPUs: spec.CPUs, MemoryMiB: spec.MemoryMiB, HugePages: spec.HugePages, MAC: spec.MAC, Command: kernelCommandLine}
 	for _, d := range spec.Disks {
 		c.Disks = append(c.Disks, control.Disk{Serial: d.Serial, ReadOnly: d.ReadOnly})
 	}
