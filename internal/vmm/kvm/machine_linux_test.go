@@ -241,7 +241,7 @@ func TestStartFails(t *testing.T) {
 			}
 		})
 	}
-	if _, err := start(t.Context(), machineFor(t, ""), jail.Plan{}, "/nowhere"); !errors.Is(err, protocol.KindEngine) || protocol.HintOf(err) == "" {
+	if _, err := start(t.Context(), machineFor(t, ""), jail.Plan{}, "/nowhere", nil); !errors.Is(err, protocol.KindEngine) || protocol.HintOf(err) == "" {
 		t.Errorf("without KVM: %v", err)
 	}
 	if _, err := (Engine{}).Start(t.Context(), vmm.Spec{}, jail.Plan{}); !errors.Is(err, protocol.KindInvalidArgument) {
