@@ -41,6 +41,11 @@ func read(t *testing.T, f *os.File, address int64) uint32 {
 	return binary.LittleEndian.Uint32(b[:])
 }
 
+// saveAgain lets a machine go on for a moment, and saves it.
+func saveAgain(t *testing.T, m vmm.Machine, f *os.File) error {
+	return errors.Join(m.Resume(t.Context()), m.Pause(t.Context()), f.Truncate(0), kvm.Save(t.Context(), m, f))
+}
+
 // savedCounter returns a guest that was saved while it counted, and has been killed.
 func savedCounter(t *testing.T, plan jail.Plan) (vmm.Spec, *os.File) {
 	t.Helper()

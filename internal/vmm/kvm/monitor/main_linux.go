@@ -51,7 +51,7 @@ func run(s *server, log *slog.Logger) error {
 		return nil
 	}
 	if first.Config.Restore {
-		m.resume() // it stood still when it was saved
+		m.resume() // it was paused when it was saved
 	}
 	m.vm.Run()
 	s.answer(first, nil)

@@ -59,10 +59,11 @@ func read(file *os.File) (Header, error) {
 		return Header{}, err
 	}
 	prefix := make([]byte, prefixSize)
-	if _, err := file.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
+	n, err := file.ReadAt(prefix, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return Header{}, err
 	}
-	n, err := textLength(prefix)
+	if n, err = textLength(prefix[:n]); err != nil {
 	if err != nil {
 		return Header{}, err
 	}

@@ -71,8 +71,11 @@ func (v *VM) Save() (State, error) {
 	return s, nil
 }
 
-// Restore makes a machine that has not run yet what another was.
+// Restore makes a machine that has not run yet what another was. It is paused then.
 func (v *VM) Restore(s State) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.paused = true
 	if len(s.CPUs) != len(v.cpus) || len(s.Chips) != chips {
 		return fmt.Errorf("the state is of a machine with %d processors and %d interrupt controllers", len(s.CPUs), len(s.Chips))
 	}

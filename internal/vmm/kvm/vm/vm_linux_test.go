@@ -222,6 +222,7 @@ func TestRestoredGuestGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Run()
+	other.Resume()
 	v.config.Memory.Regions()[0].Bytes[0x2000] = 1
 	if end := other.Wait(); !end.Reset || len(bus.stores) != 2 || bus.stores[1] != 0x1234 {
 		t.Errorf("it ended %+v, stores %#x", end, bus.stores)
