@@ -64,7 +64,6 @@ func read(file *os.File) (Header, error) {
 		return Header{}, err
 	}
 	if n, err = textLength(prefix[:n]); err != nil {
-	if err != nil {
 		return Header{}, err
 	}
 	text := make([]byte, n)
