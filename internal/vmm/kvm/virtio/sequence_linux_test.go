@@ -45,10 +45,13 @@ const (
 )
 
 const (
-	hostileMemory = 4 << 20
+	hostileMemory = 16 << 20
 	maxQueues     = 4 // of the devices here
 	// hostileQueues is where queues are that are set up well, 64 KiB each.
 	hostileQueues = 64 << 10
+	// dataStart is where buffers are, dataSize for each descriptor.
+	dataStart = 1 << 20
+	dataSize  = 8 << 10
 )
 
 var discard = slog.New(slog.DiscardHandler)
@@ -167,6 +170,7 @@ type guest struct {
 	device subject
 	virtio *virtio.Transport
 	sizes  [maxQueues]uint32
+	head   uint16 // the next descriptor
 }
 
 func (g *guest) byte() byte {
@@ -262,61 +266,6 @@ func (g *guest) negotiate() {
 	g.set(regStatus, 15)
 }
 
-// offer makes buffers available in a queue that is set up well, of descriptors that may
-// be.
-func (g *guest) offer() {
-	queues := uint64(len(g.device.QueueSizes()))
-	q := uint64(g.byte()) % queues
-	size := uint64(g.sizes[q])
-	if size == 0 || size > 1024 {
-		return
-	}
-	base := hostileQueues * (q + 1)
-	head := g.byte()
-	n := uint64(g.byte()%6) + 1
-	for i := range n {
-		d := g.bytes(base+16*((uint64(head)+i)%size), 16)
-		address, length, flags := uint64(1<<20)+uint64(g.byte())<<12, uint64(g.byte())<<(g.byte()%8), uint16(0)
-		if i+1 < n {
-			flags |= 1
-		}
-		if g.byte()%2 == 0 {
-			flags |= 2
-		}
-		next := (uint64(head) + i + 1) % size
-		switch g.byte() % 32 {
-		case 0:
-			address = g.number()
-		case 1:
-			length = g.number()
-		case 2:
-			flags = uint16(g.number())
-		case 3:
-			next = g.number()
-		case 4: // an indirect table
-			flags, length = 4, 16*(1+length%8)
-		}
-		binary.LittleEndian.PutUint64(d, address)
-		binary.LittleEndian.PutUint32(d[8:], uint32(length))
-		binary.LittleEndian.PutUint16(d[12:], flags)
-		binary.LittleEndian.PutUint16(d[14:], uint16(next))
-		// What the device reads has the numbers in it that headers begin with.
-		if at := address % (hostileMemory - 64); flags&2 == 0 && at >= 1<<20 {
-			clear(g.bytes(at, 64))
-			binary.LittleEndian.PutUint64(g.bytes(at, 8), g.number()%16)
-			binary.LittleEndian.PutUint64(g.bytes(at+8, 8), g.number())
-		}
-	}
-	avail := g.bytes(base+16*size, 4+2*size+2)
-	index := virtio.Load16(avail, 2)
-	binary.LittleEndian.PutUint16(avail[4+2*(uint64(index)%size):], uint16(uint64(head)%size))
-	if g.byte()%64 == 0 {
-		index += uint16(g.number())
-	}
-	virtio.Store16(avail, 2, index+1)
-	g.set(virtio.RegQueueNotify, q)
-}
-
 // move saves the device, and goes on with another.
 func (g *guest) move() {
 	g.virtio.Pause()
@@ -345,15 +294,22 @@ func (g *guest) move() {
 
 // step does one thing.
 func (g *guest) step() {
-	switch g.byte() % 20 {
-	case 0, 1:
-		g.negotiate()
-	case 2, 3, 4, 5, 6, 7, 8:
+	kind := g.byte()
+	if kind >= 24 {
 		g.offer()
+		return
+	}
+	switch kind {
+	case 0, 1, 2, 3, 4, 5, 6, 7, 8:
+		if g.get(regStatus) != 15 || g.byte()%8 == 0 {
+			g.negotiate()
+		}
 	case 9:
 		g.set(virtio.RegQueueNotify, g.number())
 	case 10:
-		g.set(uint32(g.byte())&^3, g.number())
+		offset := uint32(g.byte()) &^ 3
+		g.get(offset)
+		g.set(offset, g.number())
 	case 11: // any register, in any size
 		p := make([]byte, g.byte()%17)
 		g.virtio.Write(uint32(g.number()%virtio.WindowSize), p)
