@@ -21,7 +21,9 @@ type saver interface {
 // stays paused, and may go on or be killed. After an error, the file holds no machine.
 //
 // Disks are not part of it: who needs them as they were copies them before the machine
-// goes on. When ctx ends, Save returns; but the VMM writes on for a while.
+// goes on. When ctx ends, Save returns; but the VMM writes on for a while. The file's
+// pages count as the VMM's memory until the host has written them to a disk; so it should
+// not be one that is kept in memory (tmpfs).
 //
 // Save a machine whose agent has answered: one that is about to greet the host could not
 // do so where it is restored.
@@ -41,7 +43,9 @@ func Save(ctx context.Context, m vmm.Machine, file *os.File) error {
 // not read.
 //
 // The guest finds that the connections between it and the host have ended; its agent
-// greets the host anew, so that its portal can be used. Its clock has stood still.
+// greets the host anew, so that its portal can be used. Its clock has stood still, and its
+// random numbers go on where they were: who restores a machine sets the one, and should
+// give new entropy to the guest before it makes secrets.
 func (Engine) Restore(ctx context.Context, spec vmm.Spec, file *os.File, plan jail.Plan) (vmm.Machine, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err

@@ -240,6 +240,12 @@ func TestDamagedStates(t *testing.T) {
 	})
 }
 
+func TestSaveOfAnotherKind(t *testing.T) {
+	if err := kvm.Save(t.Context(), nil, stateFile(t)); !errors.Is(err, protocol.KindUnsupported) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func at(f *os.File, b []byte, offset int64) error {
 	_, err := f.WriteAt(b, offset)
 	return err

@@ -380,14 +380,14 @@ func play(t testing.TB, kind int, script []byte) {
 // well set up, what is not, and all of that in the wrong moment. Nothing but a device may
 // end by it.
 func TestSequences(t *testing.T) {
-	seeds, steps := 20, 20_000
+	seeds, length := 20, 20_000
 	if testing.Short() {
-		seeds, steps = 5, 5_000
+		seeds, length = 5, 5_000
 	}
 	for kind, s := range subjects {
 		t.Run(s.name, func(t *testing.T) {
 			for seed := range seeds {
-				t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, kind, scriptOf(seed, steps)) })
+				t.Run(fmt.Sprint(seed), func(t *testing.T) { play(t, kind, scriptOf(seed, length)) })
 			}
 		})
 	}
