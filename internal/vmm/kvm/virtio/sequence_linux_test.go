@@ -182,15 +182,18 @@ func (g *guest) byte() byte {
 	return b
 }
 
-// number returns numbers of all sizes, of which most are small or close to where memory ends.
+// number returns numbers of all sizes, of which most are small, or close to where memory or
+// a queue ends.
 func (g *guest) number() uint64 {
 	b := g.byte()
 	n := uint64(g.byte()) | uint64(g.byte())<<8
 	switch b % 8 {
 	case 0:
 		return n & 7
-	case 1, 2:
+	case 1:
 		return n
+	case 2:
+		return uint64(g.sizes[n%maxQueues]) + n>>8%4 - 2
 	case 3:
 		return n << 6
 	case 4:

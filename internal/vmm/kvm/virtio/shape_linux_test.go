@@ -70,14 +70,14 @@ func (g *guest) shape(q uint64) []piece {
 	return []piece{{content: make([]byte, size)}}
 }
 
-// deviations is what may be wrong with a descriptor.
-type deviations struct {
+// descriptor is one (2.7.5), of which anything may be wrong.
+type descriptor struct {
 	address, length uint64
 	flags, next     uint16
 }
 
 // deviate makes one in so many descriptors wrong.
-func (g *guest) deviate(d *deviations) {
+func (g *guest) deviate(d *descriptor) {
 	switch g.byte() {
 	case 0:
 		d.address = g.number()
@@ -88,14 +88,44 @@ func (g *guest) deviate(d *deviations) {
 	case 3:
 		d.next = uint16(g.number())
 	case 4:
+		d.flags, d.next = 1, uint16(g.number())
+	case 5:
 		d.flags ^= 2
-	case 5, 6: // an indirect table, of what is there
+	case 6, 7: // a table of what was read before
 		d.flags, d.length = 4, 16*(1+d.length%8)
 	}
 }
 
+// table has the descriptor lead to a table of its own (2.7.5.3), of pieces that follow it.
+func (g *guest) table(d *descriptor) {
+	n := uint64(g.byte()%4) + 1
+	var table []byte
+	for i := range n {
+		e := descriptor{address: d.address + 512*(i+1), length: uint64(g.byte()), flags: d.flags & 2, next: uint16(i) + 1}
+		if i+1 < n || g.byte() == 0 {
+			e.flags |= 1
+		}
+		if g.byte()%64 == 0 {
+			e.next = uint16(n) // just behind the table
+		}
+		g.deviate(&e)
+		table = e.append(table)
+	}
+	copy(g.bytes(d.address, dataSize), table)
+	d.flags, d.length = 4, 16*n
+}
+
+func (d *descriptor) append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, d.address)
+	b = binary.LittleEndian.AppendUint32(b, uint32(d.length))
+	return binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(b, d.flags), d.next)
+}
+
 // offer makes a buffer available in a queue that is set up well.
 func (g *guest) offer() {
+	if status := g.get(regStatus); status != 15 && g.byte()%4 == 0 {
+		g.negotiate() // there are few who would take it
+	}
 	q := uint64(g.byte()) % uint64(len(g.device.QueueSizes()))
 	size := uint64(g.sizes[q])
 	if size == 0 || size > 1024 {
@@ -107,7 +137,7 @@ func (g *guest) offer() {
 	for i, p := range pieces {
 		slot := g.head % uint16(size)
 		g.head++
-		d := deviations{address: dataStart + uint64(slot)*dataSize, length: uint64(len(p.content)), next: g.head % uint16(size)}
+		d := descriptor{address: dataStart + uint64(slot)*dataSize, length: uint64(len(p.content)), next: g.head % uint16(size)}
 		if p.content == nil {
 			d.length, d.flags = p.space, 2
 		}
@@ -115,19 +145,22 @@ func (g *guest) offer() {
 		if i+1 < len(pieces) {
 			d.flags |= 1
 		}
+		if i+1 == len(pieces) && g.byte()%8 == 0 {
+			g.table(&d)
+		}
 		g.deviate(&d)
-		b := g.bytes(base+16*uint64(slot), 16)
-		binary.LittleEndian.PutUint64(b, d.address)
-		binary.LittleEndian.PutUint32(b[8:], uint32(d.length))
-		binary.LittleEndian.PutUint16(b[12:], d.flags)
-		binary.LittleEndian.PutUint16(b[14:], d.next)
+		copy(g.bytes(base+16*uint64(slot), 16), d.append(nil))
 	}
 	avail := g.bytes(base+16*size, 4+2*size+2)
 	index := virtio.Load16(avail, 2)
-	binary.LittleEndian.PutUint16(avail[4+2*(uint64(index)%size):], head%uint16(size))
-	if g.byte() == 0 {
+	head %= uint16(size)
+	switch g.byte() {
+	case 0:
 		index += uint16(g.number())
+	case 1:
+		head = uint16(g.number())
 	}
+	binary.LittleEndian.PutUint16(avail[4+2*(uint64(index)%size):], head)
 	virtio.Store16(avail, 2, index+1)
 	if g.byte()%4 != 0 {
 		g.set(virtio.RegQueueNotify, q)
