@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +42,7 @@ func read(t *testing.T, f *os.File, address int64) uint32 {
 
 // saveAgain lets a machine go on for a moment, and saves it.
 func saveAgain(t *testing.T, m vmm.Machine, f *os.File) error {
+	t.Helper()
 	return errors.Join(m.Resume(t.Context()), m.Pause(t.Context()), f.Truncate(0), kvm.Save(t.Context(), m, f))
 }
 
@@ -55,7 +55,7 @@ func savedCounter(t *testing.T, plan jail.Plan) (vmm.Spec, *os.File) {
 		t.Error("a machine that runs was saved")
 	}
 	for counted := uint32(0); counted == 0; counted = read(t, f, guesttest.Counter) {
-		if err := errors.Join(m.Resume(t.Context()), m.Pause(t.Context()), f.Truncate(0), kvm.Save(t.Context(), m, f)); err != nil {
+		if err := saveAgain(t, m, f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,18 +76,7 @@ func restore(t *testing.T, spec vmm.Spec, f *os.File, plan jail.Plan) vmm.Machin
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := m.Kill(); err != nil {
-			t.Errorf("kill: %v", err)
-		}
-		m.Wait()
-		if n := m.Network(); n != nil {
-			_ = n.Close()
-		}
-		if err := syscall.Kill(m.PID(), 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("process %d is left: %v", m.PID(), err)
-		}
-	})
+	t.Cleanup(func() { end(t, m) })
 	return m
 }
 
@@ -104,7 +93,7 @@ func TestRestoredMachineGoesOn(t *testing.T) {
 			m := restore(t, again, f, plan)
 			further := stateFile(t)
 			for now := before; now == before; now = read(t, further, guesttest.Counter) {
-				if err := errors.Join(m.Resume(t.Context()), m.Pause(t.Context()), further.Truncate(0), kvm.Save(t.Context(), m, further)); err != nil {
+				if err := saveAgain(t, m, further); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -139,7 +128,7 @@ func TestSavedMachineGoesOn(t *testing.T) {
 	last := uint32(0)
 	for range 3 {
 		for now := last; now == last; now = read(t, f, guesttest.Counter) {
-			if err := errors.Join(m.Resume(t.Context()), m.Pause(t.Context()), f.Truncate(0), kvm.Save(t.Context(), m, f)); err != nil {
+			if err := saveAgain(t, m, f); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -173,7 +162,7 @@ func TestDamagedStates(t *testing.T) {
 	if text < 1000 {
 		t.Fatalf("the header has %d bytes", text)
 	}
-	end := snapshot.Space + int64(spec.MemoryMiB)<<20
+	size := snapshot.Space + int64(spec.MemoryMiB)<<20
 	for _, test := range []struct {
 		name   string
 		change func(*os.File, *vmm.Spec) error
@@ -184,8 +173,8 @@ func TestDamagedStates(t *testing.T) {
 		{"cut behind it", func(f *os.File, _ *vmm.Spec) error { return f.Truncate(32) }, "ends in its header"},
 		{"cut in its header", func(f *os.File, _ *vmm.Spec) error { return f.Truncate(int64(32 + text/2)) }, "ends in its header"},
 		{"without memory", func(f *os.File, _ *vmm.Spec) error { return f.Truncate(snapshot.Space) }, "damaged"},
-		{"cut in its memory", func(f *os.File, _ *vmm.Spec) error { return f.Truncate(end - 1) }, "damaged"},
-		{"too long", func(f *os.File, _ *vmm.Spec) error { return f.Truncate(end + 1) }, "damaged"},
+		{"cut in its memory", func(f *os.File, _ *vmm.Spec) error { return f.Truncate(size - 1) }, "damaged"},
+		{"too long", func(f *os.File, _ *vmm.Spec) error { return f.Truncate(size + 1) }, "damaged"},
 		{"not written to its end", func(f *os.File, _ *vmm.Spec) error { return at(f, make([]byte, 32), 0) }, "holds no machine"},
 		{"of another version", func(f *os.File, _ *vmm.Spec) error { return at(f, []byte{2}, 16) }, "version 2"},
 		{"of another length", func(f *os.File, _ *vmm.Spec) error { return at(f, []byte{0xff, 0xff, 0xff, 0xff}, 20) }, "damaged"},
@@ -210,7 +199,7 @@ func TestDamagedStates(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			f, other := stateFile(t), spec
 			other.Console = filepath.Join(t.TempDir(), "console")
-			if err := errors.Join(copyState(f, whole), test.change(f, &other)); err != nil {
+			if err := errors.Join(at(f, header, 0), f.Truncate(size), test.change(f, &other)); err != nil {
 				t.Fatal(err)
 			}
 			m, err := kvm.Engine{}.Restore(t.Context(), other, f, jail.Plan{})
@@ -248,13 +237,5 @@ func TestSaveOfAnotherKind(t *testing.T) {
 
 func at(f *os.File, b []byte, offset int64) error {
 	_, err := f.WriteAt(b, offset)
-	return err
-}
-
-func copyState(to, from *os.File) error {
-	if _, err := from.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	_, err := io.Copy(to, from)
 	return err
 }
