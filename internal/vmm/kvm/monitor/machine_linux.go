@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/network/link"
@@ -140,15 +141,18 @@ func (m *machine) addCard(c control.Config, log *slog.Logger) error {
 	return m.bus.add(m.card)
 }
 
-// answerGreeting joins the guest's connection to GreetingPort to the shim's.
+// answerGreeting joins the guest's connection to GreetingPort to the shim's. It is there
+// once, even if the guest makes several connections at the same time.
 func answerGreeting(file *os.File) func(port uint32) (vsock.Conn, error) {
+	var left atomic.Pointer[os.File]
+	left.Store(file)
 	return func(port uint32) (vsock.Conn, error) {
-		if port != control.GreetingPort || file == nil {
-			return nil, errors.New("nobody listens there")
+		if port == control.GreetingPort {
+			if file := left.Swap(nil); file != nil {
+				return streamOf(file)
+			}
 		}
-		conn, err := streamOf(file)
-		file = nil // it is there once
-		return conn, err
+		return nil, errors.New("nobody listens there")
 	}
 }
 
