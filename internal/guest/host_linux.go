@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,6 +16,9 @@ import (
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 )
+
+// greetingTimeout is how long a host that was greeted before may take to answer.
+const greetingTimeout = time.Minute
 
 // classPorts has a folder for each virtio-serial port.
 const classPorts = "/sys/class/virtio-ports"
@@ -73,17 +77,42 @@ func meetBySocket(ctx context.Context) (net.Listener, error) {
 	if err := portal.Greet(ctx, host); err != nil {
 		return nil, err
 	}
-	go closeWith(agent, host)
+	go closeWithHost(agent, host, func() (io.ReadCloser, error) { return greetAgain(ctx) })
 	return agent, nil
+}
+
+// greetAgain greets the host once more. It fails at once if the host does not want that,
+// and soon if nobody answers.
+func greetAgain(ctx context.Context) (io.ReadCloser, error) {
+	host, err := vsock.Dial(vsock.Addr{CID: protocol.CIDHost, Port: protocol.PortGreeting})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, greetingTimeout)
+	defer cancel()
+	if err := portal.Greet(ctx, host); err != nil {
+		_ = host.Close()
+		return nil, err
+	}
+	return host, nil
 }
 
 func noWay(err error) error {
 	return fmt.Errorf("no virtio-serial port is named %q, and the host has no socket: %w", protocol.PortName, err)
 }
 
-// closeWith closes l when nothing more can be read from conn.
-func closeWith(l io.Closer, conn io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, conn)
-	_ = conn.Close()
-	_ = l.Close()
+// closeWithHost closes l when nothing more can be read from conn, unless there is another
+// one then. So it is when this machine has been saved and goes on somewhere else: all
+// connections have ended, and the host waits to be greeted. A host that has ended the
+// connection for good refuses that.
+func closeWithHost(l io.Closer, conn io.ReadCloser, again func() (io.ReadCloser, error)) {
+	defer l.Close()
+	for {
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+		var err error
+		if conn, err = again(); err != nil {
+			return
+		}
+	}
 }

@@ -1,9 +1,11 @@
 package guest
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
@@ -33,16 +35,42 @@ func TestFindPort(t *testing.T) {
 	}
 }
 
-// The agent must not outlive the host's wish, whatever the host says meanwhile.
-func TestCloseWith(t *testing.T) {
-	r, w := io.Pipe()
+// The agent must not outlive the host's wish, whatever the host says meanwhile; but it
+// outlives connections, as long as the host wants to be greeted again.
+func TestCloseWithHost(t *testing.T) {
 	listener, closed := io.Pipe()
-	go closeWith(closed, r)
-	if _, err := w.Write([]byte("ignored")); err != nil {
-		t.Fatal(err)
+	type end struct {
+		r *io.PipeReader
+		w *io.PipeWriter
 	}
-	w.Close()
+	var ends []end
+	for range 3 {
+		r, w := io.Pipe()
+		ends = append(ends, end{r, w})
+	}
+	next := 0
+	go closeWithHost(closed, ends[0].r, func() (io.ReadCloser, error) {
+		if next++; next == len(ends) {
+			return nil, errors.New("nobody listens there")
+		}
+		return ends[next].r, nil
+	})
+	for i, e := range ends {
+		if _, err := e.w.Write([]byte("ignored")); err != nil {
+			t.Fatal(err)
+		}
+		if i%2 == 0 {
+			e.w.Close()
+		} else {
+			e.w.CloseWithError(syscall.ECONNRESET)
+		}
+	}
 	if _, err := listener.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the listener ended with %v", err)
+	}
+	for i, e := range ends {
+		if _, err := e.w.Write([]byte("more")); !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("connection %d is left open: %v", i, err)
+		}
 	}
 }

@@ -16,6 +16,8 @@ const (
 	// the guest's memory, up to 1/pageTables of it.
 	spareMemory = 64 << 20
 	pageTables  = 128
+	// stateSpace is for what is in such a file beside that.
+	stateSpace = 8 << 20
 	// spareThreads are those that read and write disks, and Go's.
 	spareThreads = 64
 )
@@ -49,8 +51,8 @@ func confined(spec vmm.Spec, files []*os.File, largestDisk int64) jail.Process {
 		Box: spec.Box, Role: jail.RoleVMM, Self: monitor.Name, Files: files, Read: jail.SelfFiles(),
 		Limits: jail.Limits{
 			MemoryBytes: memory + memory/pageTables + spareMemory,
-			// The guest's memory is a file, too.
-			FileBytes: max(memory, largestDisk),
+			// The guest's memory is a file, too, and part of that to which it is saved.
+			FileBytes: max(memory+stateSpace, largestDisk),
 			Threads:   spec.CPUs + spareThreads,
 			CPUs:      spec.CPUs + 1, // one for disks and streams
 		},

@@ -38,7 +38,7 @@ func (Engine) Start(ctx context.Context, spec vmm.Spec, plan jail.Plan) (vmm.Mac
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
-	return start(ctx, spec, plan, device)
+	return start(ctx, spec, plan, device, nil)
 }
 
 // Lasting reports whether an error of Probe stays the same for as long as Fingerprint

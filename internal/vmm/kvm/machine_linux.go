@@ -3,6 +3,7 @@ package kvm
 import (
 	"context"
 	"errors"
+	"os"
 	"sync/atomic"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
@@ -30,8 +31,14 @@ type machine struct {
 
 var _ vmm.Machine = (*machine)(nil)
 
-// start starts the VMM and waits until it has set up the machine.
-func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string) (_ vmm.Machine, err error) {
+// start starts the VMM and waits until it has set up the machine. With a state, the
+// machine goes on from there.
+func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string, state *os.File) (_ vmm.Machine, err error) {
+	c := config(spec)
+	if state != nil {
+		c.Restore = true
+		spec.Kernel, spec.Initrd = os.DevNull, os.DevNull // they are part of the state
+	}
 	r, err := openResources(spec, device)
 	if err != nil {
 		return nil, err
@@ -52,7 +59,7 @@ func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string) (_
 	}
 	r.closeTheirs() // so that console and sockets end with the VMM
 	m.client = newClient(r.control)
-	if err := m.client.call(ctx, control.Request{Op: control.OpStart, Config: config(spec)}, nil); err != nil {
+	if err := m.client.call(ctx, control.Request{Op: control.OpStart, Config: c}, state); err != nil {
 		_ = m.process.Kill()
 		at, exit := m.process.Result()
 		m.client.close()
@@ -103,17 +110,22 @@ func (m *machine) Wait() vmm.Outcome {
 
 // Pause stops the virtual CPUs, and all that the devices do.
 func (m *machine) Pause(ctx context.Context) error {
-	return m.request(ctx, "pause the machine", control.OpPause)
+	return m.request(ctx, "pause the machine", control.OpPause, nil)
 }
 
 // Resume lets a paused machine go on.
 func (m *machine) Resume(ctx context.Context) error {
-	return m.request(ctx, "resume the machine", control.OpResume)
+	return m.request(ctx, "resume the machine", control.OpResume, nil)
 }
 
-// request makes a request that has nothing but its name.
-func (m *machine) request(ctx context.Context, op, request string) error {
-	err := m.client.call(ctx, control.Request{Op: request}, nil)
+// save writes the machine, which is paused, to a file.
+func (m *machine) save(ctx context.Context, file *os.File) error {
+	return m.request(ctx, "save the machine", control.OpSave, file)
+}
+
+// request makes a request that has nothing but its name, and perhaps a file.
+func (m *machine) request(ctx context.Context, op, request string, file *os.File) error {
+	err := m.client.call(ctx, control.Request{Op: request}, file)
 	switch {
 	case errors.Is(err, errGone):
 		return errEnded

@@ -63,7 +63,7 @@ func machineFor(t *testing.T, mode string) vmm.Spec {
 // boot starts a machine, and sees to it that nothing of it is left in the end.
 func boot(t *testing.T, spec vmm.Spec, plan jail.Plan) vmm.Machine {
 	t.Helper()
-	m, err := start(t.Context(), spec, plan, os.DevNull)
+	m, err := start(t.Context(), spec, plan, os.DevNull, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,13 +235,13 @@ func TestStartFails(t *testing.T) {
 			if test.change != nil {
 				test.change(&spec)
 			}
-			_, err := start(test.ctx, spec, jail.Plan{}, os.DevNull)
+			_, err := start(test.ctx, spec, jail.Plan{}, os.DevNull, nil)
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.text) || !strings.Contains(protocol.HintOf(err), test.hint) {
 				t.Errorf("error %v (%s)", err, protocol.HintOf(err))
 			}
 		})
 	}
-	if _, err := start(t.Context(), machineFor(t, ""), jail.Plan{}, "/nowhere"); !errors.Is(err, protocol.KindEngine) || protocol.HintOf(err) == "" {
+	if _, err := start(t.Context(), machineFor(t, ""), jail.Plan{}, "/nowhere", nil); !errors.Is(err, protocol.KindEngine) || protocol.HintOf(err) == "" {
 		t.Errorf("without KVM: %v", err)
 	}
 	if _, err := (Engine{}).Start(t.Context(), vmm.Spec{}, jail.Plan{}); !errors.Is(err, protocol.KindInvalidArgument) {
@@ -253,7 +253,7 @@ func TestStartFails(t *testing.T) {
 func TestDisksAreLocked(t *testing.T) {
 	spec := machineFor(t, "")
 	m := boot(t, spec, jail.Plan{})
-	_, err := start(t.Context(), spec, jail.Plan{}, os.DevNull)
+	_, err := start(t.Context(), spec, jail.Plan{}, os.DevNull, nil)
 	if !errors.Is(err, protocol.KindStorage) || !strings.Contains(protocol.HintOf(err), "another virtual machine") {
 		t.Errorf("error %v (%s)", err, protocol.HintOf(err))
 	}

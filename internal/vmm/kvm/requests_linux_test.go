@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +16,9 @@ import (
 // The VMM's filter allows those of KVM's requests that the VMM has a name for, and no
 // others.
 func TestFilterAllowsOurRequestsOnly(t *testing.T) {
+	if _, err := os.Stat("requests_linux_test.go"); err != nil {
+		t.Skip("the sources are elsewhere:", err)
+	}
 	allowed := jail.KVMRequests()
 	files, err := filepath.Glob("api/*.go")
 	if err != nil {

@@ -35,7 +35,7 @@ func beShim() error {
 		return err
 	}
 	ctx := context.Background()
-	m, err := start(ctx, task.Spec, task.Plan, os.DevNull)
+	m, err := start(ctx, task.Spec, task.Plan, os.DevNull, nil)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ package kvm
 
 import (
 	"context"
+	"os"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
@@ -14,6 +15,6 @@ import (
 const device = ""
 
 // start says why it can't.
-func start(ctx context.Context, _ vmm.Spec, _ jail.Plan, _ string) (vmm.Machine, error) {
+func start(ctx context.Context, _ vmm.Spec, _ jail.Plan, _ string, _ *os.File) (vmm.Machine, error) {
 	return nil, kvmprobe.Probe(ctx)
 }

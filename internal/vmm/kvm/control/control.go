@@ -42,13 +42,17 @@ const (
 
 // Operations of requests.
 const (
-	// OpStart starts the machine that Config describes. It is the first request.
+	// OpStart starts the machine that Config describes. It is the first request. If the
+	// machine is to be restored, the descriptor that comes with it is its state's.
 	OpStart = "start"
 	// OpDial joins the descriptor that comes with it to a stream to Port of the guest.
 	OpDial = "dial"
 	// OpPause stops processors and devices, OpResume lets them go on.
 	OpPause  = "pause"
 	OpResume = "resume"
+	// OpSave writes the machine, which is paused, to the descriptor that comes with it: an
+	// empty regular file, open for writing.
+	OpSave = "save"
 )
 
 // Request is what the shim asks.
@@ -75,6 +79,8 @@ type Config struct {
 	Command   string `json:"command"` // of the kernel, beside what the VMM adds
 	MAC       string `json:"mac,omitempty"`
 	Disks     []Disk `json:"disks,omitempty"`
+	// Restore has the machine go on from a state that was saved, instead of booting.
+	Restore bool `json:"restore,omitempty"`
 }
 
 // Disk is a disk, the file of which is at FDDisks and what follows.

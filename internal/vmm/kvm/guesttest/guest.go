@@ -31,6 +31,17 @@ func Say(text string) string {
 	return code
 }
 
+// Where a guest of Count has what it counts, and what ends that.
+const (
+	Counter = 0x200000
+	Enough  = 0x200004
+)
+
+// Count counts, by ones, until there is anything else than zero at Enough.
+const Count = "\xff\x05\x00\x00\x20\x00" + // back: inc dword [0x200000]
+	"\x83\x3d\x04\x00\x20\x00\x00" + // cmp dword [0x200004], 0
+	"\x74\xf1" // je back
+
 // Storm stores random values to random registers of the first 16 devices, count times,
 // loads from there as well, and stores to memory, where queues may have been put. Every
 // other value is small, as most are that mean something.

@@ -5,6 +5,7 @@ package monitor
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -101,6 +102,32 @@ func (b *bus) resume() {
 	for _, d := range b.devices {
 		d.Resume()
 	}
+}
+
+// save returns the states of the devices, which are paused.
+func (b *bus) save() ([]virtio.TransportState, error) {
+	var states []virtio.TransportState
+	for i, d := range b.devices {
+		s, err := d.Save()
+		if err != nil {
+			return nil, fmt.Errorf("device %d: %w", i, err)
+		}
+		states = append(states, s)
+	}
+	return states, nil
+}
+
+// restore makes the devices what others were. They are paused then.
+func (b *bus) restore(states []virtio.TransportState) error {
+	if len(states) != len(b.devices) {
+		return fmt.Errorf("the state is of %d devices, not %d", len(states), len(b.devices))
+	}
+	for i, d := range b.devices {
+		if err := d.Restore(states[i]); err != nil {
+			return fmt.Errorf("device %d: %w", i, err)
+		}
+	}
+	return nil
 }
 
 func (b *bus) close() {

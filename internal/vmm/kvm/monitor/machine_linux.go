@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/network/link"
@@ -33,12 +34,15 @@ type machine struct {
 	socket  *vsock.Device
 	card    *network.Device // nil without one
 	files   []*os.File
+	config  control.Config
+	sectors []uint64 // of each disk
 }
 
-// newMachine puts a machine together, whose processors don't run yet.
-func newMachine(c control.Config, log *slog.Logger) (_ *machine, err error) {
+// newMachine puts a machine together, whose processors don't run yet. If it is to be
+// restored, state is what it was.
+func newMachine(c control.Config, state *os.File, log *slog.Logger) (_ *machine, err error) {
 	output := os.NewFile(control.FDConsole, "console")
-	m := &machine{early: &early{to: output}, files: []*os.File{output}}
+	m := &machine{early: &early{to: output}, files: []*os.File{output}, config: c}
 	defer func() {
 		if err != nil {
 			m.close()
@@ -63,14 +67,22 @@ func newMachine(c control.Config, log *slog.Logger) (_ *machine, err error) {
 	kernel, initrd := os.NewFile(control.FDKernel, "kernel"), os.NewFile(control.FDInitrd, "initrd")
 	defer kernel.Close()
 	defer initrd.Close()
+	if c.Restore {
+		return m, m.restore(state)
+	}
+	return m, m.boot(kernel, initrd)
+}
+
+// boot has the machine begin with a kernel.
+func (m *machine) boot(kernel, initrd *os.File) error {
 	entry, err := boot.Load(boot.Machine{
-		Memory: m.memory, CPUs: c.CPUs, Devices: len(m.bus.devices),
-		Command: c.Command + " acpi=off initcall_blacklist=cmos_init earlycon=uart8250,io,0x3f8",
+		Memory: m.memory, CPUs: m.config.CPUs, Devices: len(m.bus.devices),
+		Command: m.config.Command + " acpi=off initcall_blacklist=cmos_init earlycon=uart8250,io,0x3f8",
 	}, kernel, initrd)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return m, m.vm.Enter(entry.RIP, entry.RBX)
+	return m.vm.Enter(entry.RIP, entry.RBX)
 }
 
 // addDevices makes the devices, the console first: what comes later may fail.
@@ -97,6 +109,7 @@ func (m *machine) addDevices(c control.Config, output *os.File, log *slog.Logger
 		if err != nil {
 			return fmt.Errorf("disk %s: %w", d.Serial, err)
 		}
+		m.sectors = append(m.sectors, disk.Sectors())
 		if err := m.bus.add(disk); err != nil {
 			return err
 		}
@@ -128,15 +141,18 @@ func (m *machine) addCard(c control.Config, log *slog.Logger) error {
 	return m.bus.add(m.card)
 }
 
-// answerGreeting joins the guest's connection to GreetingPort to the shim's.
+// answerGreeting joins the guest's connection to GreetingPort to the shim's. It is there
+// once, even if the guest makes several connections at the same time.
 func answerGreeting(file *os.File) func(port uint32) (vsock.Conn, error) {
+	var left atomic.Pointer[os.File]
+	left.Store(file)
 	return func(port uint32) (vsock.Conn, error) {
-		if port != control.GreetingPort || file == nil {
-			return nil, errors.New("nobody listens there")
+		if port == control.GreetingPort {
+			if file := left.Swap(nil); file != nil {
+				return streamOf(file)
+			}
 		}
-		conn, err := streamOf(file)
-		file = nil // it is there once
-		return conn, err
+		return nil, errors.New("nobody listens there")
 	}
 }
 

@@ -36,7 +36,10 @@ func run(s *server, log *slog.Logger) error {
 	if first.Op != control.OpStart || first.Config == nil {
 		return fmt.Errorf("the first request is %q", first.Op)
 	}
-	m, err := newMachine(*first.Config, log)
+	m, err := newMachine(*first.Config, first.file, log)
+	if first.file != nil {
+		_ = first.file.Close()
+	}
 	if err != nil {
 		s.answer(first, err)
 		return nil
@@ -46,6 +49,9 @@ func run(s *server, log *slog.Logger) error {
 	if err := jail.SealVMM(); err != nil {
 		s.answer(first, err)
 		return nil
+	}
+	if first.Config.Restore {
+		m.resume() // it was paused when it was saved
 	}
 	m.vm.Run()
 	s.answer(first, nil)

@@ -77,7 +77,7 @@ func received(rights []byte) (*os.File, error) {
 		if err := unix.SetNonblock(fds[0], true); err != nil {
 			return nil, err
 		}
-		return os.NewFile(uintptr(fds[0]), "stream"), nil
+		return os.NewFile(uintptr(fds[0]), "received"), nil
 	}
 	return nil, nil
 }
@@ -105,6 +105,12 @@ func (s *server) do(m *machine, r request) error {
 		m.pause()
 	case control.OpResume:
 		m.resume()
+	case control.OpSave:
+		if r.file == nil {
+			return errors.New("no descriptor came with the request")
+		}
+		defer r.file.Close()
+		return m.save(r.file)
 	default:
 		return fmt.Errorf("there is no request %q", r.Op)
 	}

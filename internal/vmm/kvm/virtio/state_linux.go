@@ -58,8 +58,8 @@ func (t *Transport) Save() (TransportState, error) {
 func (t *Transport) Restore(s TransportState) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.DeviceID != t.device.ID() || len(s.Queues) != len(t.kicks) {
-		return fmt.Errorf("the state is of a device %d with %d queues", s.DeviceID, len(s.Queues))
+	if err := t.check(s); err != nil {
+		return err
 	}
 	if err := t.device.Restore(s.Device); err != nil {
 		return err
@@ -72,10 +72,34 @@ func (t *Transport) Restore(s TransportState) error {
 	t.state.Status &^= statusNeedsReset
 	if s.Status&statusDriverOK != 0 && !t.isBroken.Load() {
 		t.start()
+		if t.isBroken.Load() {
+			return errors.New("the state is of queues that there can't be")
+		}
 		for _, q := range t.queues {
 			if q != nil {
 				q.hasSignalled = false // the driver may wait for one that was not raised
 			}
+		}
+	}
+	if s.InterruptStatus != 0 {
+		t.raise() // it may have been on its way; one too many does no harm
+	}
+	return nil
+}
+
+// check finds out whether this transport can have been in a state. What a driver has set
+// up wrongly can be part of it.
+func (t *Transport) check(s TransportState) error {
+	if s.DeviceID != t.device.ID() || len(s.Queues) != len(t.kicks) {
+		return fmt.Errorf("the state is of a device %d with %d queues, not of a device %d with %d",
+			s.DeviceID, len(s.Queues), t.device.ID(), len(t.kicks))
+	}
+	if s.Status&statusFeaturesOK != 0 && s.Features&^t.offered() != 0 {
+		return fmt.Errorf("the state is of a device that offers other features: %#x are not of %#x", s.Features, t.offered())
+	}
+	for i, most := range t.device.QueueSizes() {
+		if s.Queues[i].Size > most {
+			return fmt.Errorf("the state is of a device with a queue of %d, more than %d", s.Queues[i].Size, most)
 		}
 	}
 	return nil

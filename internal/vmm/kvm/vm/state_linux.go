@@ -71,14 +71,19 @@ func (v *VM) Save() (State, error) {
 	return s, nil
 }
 
-// Restore makes a machine that has not run yet what another was.
+// Restore makes a machine that has not run yet what another was. It is paused then.
 func (v *VM) Restore(s State) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.paused = true
 	if len(s.CPUs) != len(v.cpus) || len(s.Chips) != chips {
 		return fmt.Errorf("the state is of a machine with %d processors and %d interrupt controllers", len(s.CPUs), len(s.Chips))
 	}
 	for i, state := range s.Chips {
 		c := api.IRQChip{ID: uint32(i)}
-		copy(c.State[:], state)
+		if err := fill(c.State[:], state); err != nil {
+			return err
+		}
 		if err := api.With(v.fd, api.SetIRQChip, &c); err != nil {
 			return err
 		}
@@ -134,17 +139,19 @@ func (p *cpu) restore(s CPUState) error {
 	var lapic api.LAPIC
 	var events api.Events
 	var debug api.DebugRegs
-	copy(x.Raw[:], s.XSave)
-	copy(xcrs.Raw[:], s.XCRs)
-	copy(lapic.Regs[:], s.LAPIC)
-	copy(events.Raw[:], s.Events)
-	copy(debug.Raw[:], s.DebugRegs)
+	err := errors.Join(
+		fill(x.Raw[:], s.XSave), fill(xcrs.Raw[:], s.XCRs), fill(lapic.Regs[:], s.LAPIC),
+		fill(events.Raw[:], s.Events), fill(debug.Raw[:], s.DebugRegs),
+	)
+	if err != nil {
+		return err
+	}
 	if now, err := api.Do(p.fd, api.GetTSCKHz, 0); err == nil && now != s.TSCKHz {
 		if _, err := api.Do(p.fd, api.SetTSCKHz, uintptr(s.TSCKHz)); err != nil {
 			return fmt.Errorf("its clock ran at %d kHz, and this one at %d: %w", s.TSCKHz, now, err)
 		}
 	}
-	err := errors.Join(
+	err = errors.Join(
 		api.With(p.fd, api.SetMPState, &api.MPState{State: s.MPState}), api.With(p.fd, api.SetRegs, &s.Regs),
 		api.With(p.fd, api.SetSregs, &s.Sregs), api.With(p.fd, api.SetXSave, &x), api.With(p.fd, api.SetXCRs, &xcrs),
 		api.With(p.fd, api.SetDebugRegs, &debug), api.With(p.fd, api.SetLAPIC, &lapic),
@@ -166,6 +173,15 @@ func (p *cpu) restore(s CPUState) error {
 		return err
 	}
 	return api.With(p.fd, api.SetEvents, &events)
+}
+
+// fill copies what KVM has given us to where it takes it from, of the same size.
+func fill(to, from []byte) error {
+	if len(to) != len(from) {
+		return fmt.Errorf("a part of the state has %d bytes, not %d", len(from), len(to))
+	}
+	copy(to, from)
+	return nil
 }
 
 // msrIndices returns which model-specific registers KVM would have saved.

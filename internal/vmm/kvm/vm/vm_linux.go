@@ -159,6 +159,9 @@ func (v *VM) Pause() {
 func (v *VM) Resume() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if !v.paused {
+		return // to ask the kernel about a processor that runs takes until it leaves the guest
+	}
 	for _, p := range v.cpus {
 		_, _ = api.Do(p.fd, api.ClockControl, 0) // fails for those that don't
 	}

@@ -127,6 +127,7 @@ func TestPausedGuestStandsStill(t *testing.T) {
 	v, _, _ := start(t, 2, "\xff\x05\x00\x20\x00\x00"+"\xeb\xf8") // inc dword [0x2000]; jmp back
 	counter := v.config.Memory.Regions()[0].Bytes[0x2000:0x2004]
 	count := func() uint32 { return binary.LittleEndian.Uint32(counter) }
+	v.Resume() // it is not paused
 	for range 20 {
 		before := count()
 		for deadline := time.Now().Add(time.Minute); count() == before; {
@@ -221,6 +222,7 @@ func TestRestoredGuestGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Run()
+	other.Resume()
 	v.config.Memory.Regions()[0].Bytes[0x2000] = 1
 	if end := other.Wait(); !end.Reset || len(bus.stores) != 2 || bus.stores[1] != 0x1234 {
 		t.Errorf("it ended %+v, stores %#x", end, bus.stores)

@@ -170,6 +170,9 @@ func (d *Device) layout() []byte {
 	return b
 }
 
+// Sectors is how large the disk is, in sectors of 512 bytes.
+func (d *Device) Sectors() uint64 { return d.sectors }
+
 // ID says that it is a block device.
 func (*Device) ID() uint32 { return virtio.IDBlock }
 
