@@ -57,6 +57,7 @@ func (b *bench) first(ctx context.Context) error {
 			return err
 		}
 	}
+	fastest := [2]time.Duration{time.Hour, time.Hour} // which a busy host does not change much
 	took, err := inTurn(b.runs, func(i int) (time.Duration, error) {
 		var m vmm.Machine
 		d, err := timed(func() (err error) {
@@ -64,6 +65,7 @@ func (b *bench) first(ctx context.Context) error {
 			return err
 		})
 		if err == nil {
+			fastest[i] = min(fastest[i], d)
 			err = end(m)
 		}
 		return d, err
@@ -71,7 +73,8 @@ func (b *bench) first(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row("VMM process start → first vCPU entry", ms(took[0]), "without a jail "+ms(took[1]), "≤ 30 ms, outside the lab", took[0] <= firstEntry)
+	row("VMM process start → first vCPU entry", ms(took[0])+", the fastest "+ms(fastest[0]),
+		"without a jail "+ms(took[1])+", the fastest "+ms(fastest[1]), "≤ 30 ms, outside the lab", took[0] <= firstEntry)
 	return nil
 }
 
