@@ -44,6 +44,11 @@ bench: build ## measure speed and size against what they are compared to
 	scripts/install-test-deps
 	scripts/bench
 
+.PHONY: bench-kvm
+bench-kvm: agent ## measure our VMM beside QEMU on KVM, emulated where there is none
+	scripts/install-packages qemu-system-x86 busybox-static e2fsprogs
+	scripts/bench-kvm
+
 .PHONY: guest
 guest: ## build the guest agent and pack it for embedding
 	$(GO) generate ./internal/assets

@@ -91,6 +91,7 @@ func (p *process) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	jumps := watchClock(ctx)
 	err := p.start(ctx)
 	p.mu.Lock()
 	p.err = err
@@ -100,7 +101,7 @@ func (p *process) run(ctx context.Context) {
 		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: protocol.ToDetail(err)}, 0, true)
 	} else {
 		go p.watchMachine()
-		go p.keepTime(ctx)
+		go p.keepTime(ctx, jumps)
 		go p.watchHealth(ctx)
 	}
 	close(p.ready)

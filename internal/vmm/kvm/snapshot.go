@@ -47,7 +47,7 @@ func Save(ctx context.Context, m vmm.Machine, file *os.File) error {
 // random numbers go on where they were: who restores a machine sets the one, and should
 // give new entropy to the guest before it makes secrets.
 func (Engine) Restore(ctx context.Context, spec vmm.Spec, file *os.File, plan jail.Plan) (vmm.Machine, error) {
-	if err := spec.Validate(); err != nil {
+	if err := check(spec); err != nil {
 		return nil, err
 	}
 	if file == nil {

@@ -6,10 +6,17 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/control"
 )
+
+// spareProcessors is how many goroutines run at one time, beside those of the guest's
+// processors. To Go's scheduler, each of these is in a system call while it runs the guest,
+// and keeps its share of GOMAXPROCS until somebody notices: with no more of these than the
+// host has processors, disks and streams could wait for that, up to 10 ms.
+const spareProcessors = 2
 
 // Main is the process. It returns its exit code when the machine has ended.
 func Main() int {
@@ -36,6 +43,7 @@ func run(s *server, log *slog.Logger) error {
 	if first.Op != control.OpStart || first.Config == nil {
 		return fmt.Errorf("the first request is %q", first.Op)
 	}
+	runtime.GOMAXPROCS(first.Config.CPUs + spareProcessors)
 	m, err := newMachine(*first.Config, first.file, log)
 	if first.file != nil {
 		_ = first.file.Close()

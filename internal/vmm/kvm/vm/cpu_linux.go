@@ -71,6 +71,9 @@ func (p *cpu) run() {
 	if err := jail.SealVCPU(); err != nil {
 		p.vm.end(End{Err: err})
 	}
+	p.vm.mu.Lock()
+	p.thread = unix.Gettid()
+	p.vm.mu.Unlock()
 	unfinished := false // the last load is not done before the guest is entered again
 	for p.mayRun(&unfinished) {
 		_, err := api.Do(p.fd, api.Run, 0)
@@ -106,7 +109,6 @@ func (p *cpu) mayRun(unfinished *bool) bool {
 		v.change.Wait()
 		v.parked--
 	}
-	p.thread = unix.Gettid()
 	p.setExit(false)
 	return v.ended == nil
 }
