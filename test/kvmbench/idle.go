@@ -34,7 +34,6 @@ func (b *bench) idleBoxes(ctx context.Context) error {
 		fmt.Sprintf("VMM %s, shim %s; with QEMU %s and %s", ours.vmm, ours.shim, theirs.vmm, theirs.shim),
 		"< 0.5 %", share < idleShare)
 	for i, f := range found {
-		row("interrupts of the idle guest, "+names[i], f.interrupts, "per second", "-", true)
 		for _, g := range append(f.vmm.groups, f.shim.groups...) {
 			row("wake-ups, "+names[i]+", "+g.name, fmt.Sprintf("%.2f per second", g.switches), fmt.Sprintf("%d threads, %.3f %% of a core", g.threads, g.share), "-", true)
 		}
@@ -46,7 +45,6 @@ func (b *bench) idleBoxes(ctx context.Context) error {
 type idle struct {
 	private, dirty int64 // bytes of the VMM that are not the guest's
 	vmm, shim      activity
-	interrupts     string // of the guest
 }
 
 func (b *bench) idleBox(ctx context.Context, engine string) (idle, error) {
@@ -90,9 +88,6 @@ func (b *bench) idleBox(ctx context.Context, engine string) (idle, error) {
 		}
 	}
 	took := time.Since(began)
-	if f.interrupts, err = interrupts(ctx, box); err != nil {
-		return idle{}, err
-	}
 	f.vmm, f.shim = compare("VMM", before[0], after[0], took), compare("shim", before[1], after[1], took)
 	return f, nil
 }
