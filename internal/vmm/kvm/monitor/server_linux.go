@@ -69,17 +69,17 @@ func received(rights []byte) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range messages {
-		fds, err := unix.ParseUnixRights(&m)
-		if err != nil || len(fds) != 1 {
-			return nil, errors.Join(errors.New("a request has no descriptor, or too many"), err)
-		}
-		if err := unix.SetNonblock(fds[0], true); err != nil {
-			return nil, err
-		}
-		return os.NewFile(uintptr(fds[0]), "received"), nil
+	if len(messages) != 1 {
+		return nil, errors.New("a request came with more than a descriptor")
 	}
-	return nil, nil
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 1 {
+		return nil, errors.Join(errors.New("a request has no descriptor, or too many"), err)
+	}
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fds[0]), "received"), nil
 }
 
 // serve does what is asked for, until the shim has gone away: then the machine ends.
