@@ -7,12 +7,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
 
 	"github.com/boxlite-go/boxlite/internal/box"
+	"github.com/boxlite-go/boxlite/internal/network"
 	"github.com/boxlite-go/boxlite/internal/network/policy"
 )
 
@@ -215,23 +215,11 @@ func checkPolicy(op string, p NetworkPolicy) error {
 
 func checkDNS(op string, servers []string) error {
 	for _, s := range servers {
-		if _, err := parseServer(s); err != nil {
+		if _, err := network.ParseServer(s); err != nil {
 			return invalid(op, "give the address of a name server, such as 192.0.2.53 or [2001:db8::53]:5353", err)
 		}
 	}
 	return nil
-}
-
-// parseServer reads an address with or without a port.
-func parseServer(s string) (netip.AddrPort, error) {
-	if addr, err := netip.ParseAddr(s); err == nil {
-		return netip.AddrPortFrom(addr, 53), nil
-	}
-	addr, err := netip.ParseAddrPort(s)
-	if err != nil || addr.Port() == 0 {
-		return netip.AddrPort{}, fmt.Errorf("%.100q is not the address of a name server", s)
-	}
-	return addr, nil
 }
 
 func checkSearch(op string, domains []string) error {

@@ -3,6 +3,7 @@ package network
 import (
 	"context"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/netip"
 
@@ -105,15 +106,23 @@ func (n *Network) newDNS() (*dns.Server, []string, error) {
 func parseServers(texts []string) ([]netip.AddrPort, error) {
 	var servers []netip.AddrPort
 	for _, text := range texts {
-		server, err := netip.ParseAddrPort(text)
+		server, err := ParseServer(text)
 		if err != nil {
-			addr, err := netip.ParseAddr(text)
-			if err != nil {
-				return nil, &protocol.Error{Kind: protocol.KindInvalidArgument, Op: "set dns servers", Hint: "give addresses, such as 1.1.1.1 or [2606:4700:4700::1111]:53", Err: err}
-			}
-			server = netip.AddrPortFrom(addr, dnsPort)
+			return nil, &protocol.Error{Kind: protocol.KindInvalidArgument, Op: "set dns servers", Hint: "give addresses, such as 1.1.1.1 or [2606:4700:4700::1111]:53", Err: err}
 		}
 		servers = append(servers, server)
 	}
 	return servers, nil
+}
+
+// ParseServer reads the address of a name server, with or without a port.
+func ParseServer(text string) (netip.AddrPort, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.AddrPortFrom(addr, dnsPort), nil
+	}
+	server, err := netip.ParseAddrPort(text)
+	if err != nil || server.Port() == 0 {
+		return netip.AddrPort{}, fmt.Errorf("%.100q is not the address of a name server", text)
+	}
+	return server, nil
 }

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/boxlite-go/boxlite/internal/network/proxy/substitute"
 )
 
 // maxExact is the longest body of an answer that keeps its length when something in it is
@@ -40,7 +38,7 @@ func (e *exchange) masked(res *http.Response) (io.Reader, error) {
 	default:
 		return nil, errOpaque
 	}
-	replacer := e.masking()
+	replacer := e.secrets.mask
 	if res.ContentLength < 0 || res.ContentLength > maxExact {
 		res.ContentLength = -1
 		res.Header.Del("Content-Length")
@@ -58,11 +56,6 @@ func (e *exchange) masked(res *http.Response) (io.Reader, error) {
 	}
 	// The end has to be seen for the connection to be used again.
 	return io.MultiReader(strings.NewReader(text), res.Body), nil
-}
-
-// masking returns what is replaced in the body of the answer.
-func (e *exchange) masking() *substitute.Replacer {
-	return e.secrets.mask
 }
 
 // unzipping decompresses from the first read on: until then, the server may not have sent
