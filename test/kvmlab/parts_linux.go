@@ -23,8 +23,11 @@ var (
 	initScript []byte
 )
 
-// parts are the open files of which the lab's machine is made.
-type parts struct{ kernel, initrd, root *os.File }
+// parts are what the lab's machine is made of: open files, and what emulates it.
+type parts struct {
+	kernel, initrd, root *os.File
+	emulator             emulator
+}
 
 func (p parts) files() []*os.File { return []*os.File{p.kernel, p.initrd, p.root} }
 
@@ -45,6 +48,10 @@ func openParts(ctx context.Context) (parts, error) {
 	}
 	defer lock.Close()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return parts{}, err
+	}
+	emulator, err := findEmulator(ctx, dir, tools.qemu)
+	if err != nil {
 		return parts{}, err
 	}
 	kernel, err := findKernel(ctx, dir)
@@ -71,7 +78,7 @@ func openParts(ctx context.Context) (parts, error) {
 	if err != nil {
 		return parts{}, fmt.Errorf("make the lab's root: %w", err)
 	}
-	var open parts
+	open := parts{emulator: emulator}
 	for _, f := range []struct {
 		to   **os.File
 		path string
