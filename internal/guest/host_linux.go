@@ -88,6 +88,11 @@ func greetAgain(ctx context.Context) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Nothing is asked of a machine whose secrets another one could guess.
+	if err := renewEntropy(); err != nil {
+		_ = host.Close()
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, greetingTimeout)
 	defer cancel()
 	if err := portal.Greet(ctx, host); err != nil {

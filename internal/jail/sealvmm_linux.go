@@ -9,7 +9,8 @@ import (
 )
 
 // SealVMM takes from the calling process, our own VMM, what it needed only to set up its
-// machine. All threads are meant; none may have called [SealVCPU] yet. Without a filter so far, it has no jail, and stays so.
+// machine. All threads are meant; none may have called [SealVCPU] yet. Without a filter so
+// far, it has no jail, and stays so.
 func SealVMM() error {
 	return sealFurther(RoleVMMRunning, seccomp.FilterFlagTSync)
 }

@@ -82,15 +82,26 @@ func isStatic(path string) bool {
 	return !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
 
+// testTools are programs that tests call, if the host has them: GNU's where busybox's can do
+// less.
+var testTools = []string{"strace", "grep", "find", "umoci", "skopeo"}
+
 // rootFiles are the lab's programs: paths here by names there. QEMU is one of
 // them, for boxes with guests in the lab.
 func rootFiles(t tools) (map[string]string, error) {
 	files := map[string]string{"usr/bin/busybox": t.busybox}
-	for _, program := range []string{t.qemu, find("strace")} {
+	programs := []string{t.qemu}
+	for _, name := range testTools {
+		programs = append(programs, find(name))
+	}
+	for _, program := range programs {
 		if program == "" {
 			continue
 		}
 		files["usr/bin/"+filepath.Base(program)] = program
+		if isStatic(program) {
+			continue
+		}
 		libraries, err := exec.Command("ldd", program).Output()
 		if err != nil {
 			return nil, fmt.Errorf("ldd %s: %w", program, err)
@@ -102,7 +113,7 @@ func rootFiles(t tools) (map[string]string, error) {
 			}
 		}
 	}
-	for _, pattern := range []string{"/usr/share/qemu/*.bin", "/usr/share/qemu/*.rom", "/usr/share/seabios/*.bin"} {
+	for _, pattern := range []string{"/usr/share/qemu/*.bin", "/usr/share/qemu/*.rom", "/usr/share/seabios/*.bin", "/etc/containers/*.json"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err

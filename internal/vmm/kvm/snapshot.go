@@ -42,10 +42,10 @@ func Save(ctx context.Context, m vmm.Machine, file *os.File) error {
 // same sizes and serial numbers, whose content is what it was. Its kernel and initrd are
 // not read.
 //
-// The guest finds that the connections between it and the host have ended; its agent
-// greets the host anew, so that its portal can be used. Its clock has stood still, and its
-// random numbers go on where they were: who restores a machine sets the one, and should
-// give new entropy to the guest before it makes secrets.
+// The guest finds that the connections between it and the host have ended; its agent takes
+// new entropy from the host, and then greets it anew, so that its portal can be used. Its
+// clock has stood still: who restores a machine sets it. What programs in it have drawn or
+// derived from random numbers before is the same in all machines.
 func (Engine) Restore(ctx context.Context, spec vmm.Spec, file *os.File, plan jail.Plan) (vmm.Machine, error) {
 	if err := check(spec); err != nil {
 		return nil, err
