@@ -28,7 +28,8 @@ type Job struct {
 	Stdout, Stderr io.Writer
 	// Out is a folder that gets what the command leaves in $LAB/out, unless it is empty.
 	Out string
-	// CPUs and MemoryMiB are the lab's: 2 and 3072, if they are 0.
+	// CPUs and MemoryMiB are the lab's: 1 and 3072, if they are 0. With more CPUs, guests
+	// of the lab fail now and then.
 	CPUs, MemoryMiB int
 	// Emulate uses the lab even where the host's /dev/kvm works.
 	Emulate bool

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,13 +28,16 @@ var modules = []string{
 // kernel is an unpacked kernel package.
 type kernel struct{ release, image, modules string }
 
-// findKernel returns the kernel in dir, after downloading it if there is none.
+// findKernel returns the kernel in dir, after downloading it if there is none. It
+// isn't installed: the host has no use for it.
 func findKernel(ctx context.Context, dir string) (kernel, error) {
-	dir, err := fetched(ctx, filepath.Join(dir, "kernel"), fetchKernel)
-	if err != nil {
-		return kernel{}, &protocol.Error{
-			Op: "download Debian's kernel for the lab", Err: err,
-			Hint: "see whether these work: sudo apt-get update && apt-get download " + kernelPackage,
+	dir = filepath.Join(dir, "kernel")
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		if err := downloadKernel(ctx, dir+".new"); err != nil {
+			return kernel{}, err
+		}
+		if err := os.Rename(dir+".new", dir); err != nil {
+			return kernel{}, err
 		}
 	}
 	images, err := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*"))
@@ -46,8 +51,31 @@ func findKernel(ctx context.Context, dir string) (kernel, error) {
 	return kernel{release, images[0], filepath.Join(dir, "lib", "modules", release, "kernel")}, nil
 }
 
-// fetchKernel unpacks the newest kernel.
-func fetchKernel(ctx context.Context, dir string) error {
+// downloadKernel unpacks the newest kernel in dir. It needs no root, unless the
+// lists of packages are missing or too old.
+func downloadKernel(ctx context.Context, dir string) error {
+	err := tryDownload(ctx, dir)
+	if err != nil && ctx.Err() == nil && os.Geteuid() == 0 {
+		if _, err = output(ctx, "", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "update"); err == nil {
+			err = tryDownload(ctx, dir)
+		}
+	}
+	if err == nil {
+		return nil
+	}
+	return &protocol.Error{
+		Op: "download Debian's kernel for the lab", Err: err,
+		Hint: "see whether these work: sudo apt-get update && apt-get download " + kernelPackage,
+	}
+}
+
+func tryDownload(ctx context.Context, dir string) error {
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
 	depends, err := output(ctx, "", "apt-cache", "depends", "--important", kernelPackage)
 	if err != nil {
 		return err
@@ -59,7 +87,29 @@ func fetchKernel(ctx context.Context, dir string) error {
 	if at < 0 {
 		return errors.New(kernelPackage + " depends on no kernel")
 	}
-	return unpackPackages(ctx, dir, nil, words[at])
+	if _, err := output(ctx, dir, "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", words[at]); err != nil {
+		return err
+	}
+	packages, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(packages) != 1 {
+		return fmt.Errorf("%d packages were downloaded, not one", len(packages))
+	}
+	if _, err := output(ctx, "", "dpkg-deb", "-x", packages[0], dir); err != nil {
+		return err
+	}
+	return os.Remove(packages[0])
+}
+
+// output runs a program, and returns what it prints.
+func output(ctx context.Context, dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C")
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		err = fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	return string(out), err
 }
 
 // withDependencies returns the files of the lab's modules, in an order in which

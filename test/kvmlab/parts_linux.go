@@ -23,11 +23,8 @@ var (
 	initScript []byte
 )
 
-// parts are what the lab's machine is made of: open files, and what emulates it.
-type parts struct {
-	kernel, initrd, root *os.File
-	emulator             emulator
-}
+// parts are the open files of which the lab's machine is made.
+type parts struct{ kernel, initrd, root *os.File }
 
 func (p parts) files() []*os.File { return []*os.File{p.kernel, p.initrd, p.root} }
 
@@ -48,10 +45,6 @@ func openParts(ctx context.Context) (parts, error) {
 	}
 	defer lock.Close()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return parts{}, err
-	}
-	emulator, err := findEmulator(ctx, dir, tools.qemu)
-	if err != nil {
 		return parts{}, err
 	}
 	kernel, err := findKernel(ctx, dir)
@@ -78,7 +71,7 @@ func openParts(ctx context.Context) (parts, error) {
 	if err != nil {
 		return parts{}, fmt.Errorf("make the lab's root: %w", err)
 	}
-	open := parts{emulator: emulator}
+	var open parts
 	for _, f := range []struct {
 		to   **os.File
 		path string

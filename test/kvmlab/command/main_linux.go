@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string) (int, error) {
 		return nil
 	})
 	flags.StringVar(&job.Out, "o", "", "put what the command leaves in $LAB/out into this `folder`")
-	flags.IntVar(&job.CPUs, "cpus", 0, "the lab's CPUs (default 2)")
+	flags.IntVar(&job.CPUs, "cpus", 0, "the lab's CPUs (default 1; guests fail now and then with more)")
 	flags.IntVar(&job.MemoryMiB, "memory", 0, "the lab's memory in MiB (default 3072)")
 	flags.BoolVar(&job.Emulate, "emulate", false, "use the lab even where the host's /dev/kvm works")
 	console := flags.Bool("v", false, "show what the lab's kernel says")
