@@ -25,9 +25,9 @@ test: build ## run all tests; installs what they need
 	scripts/test
 
 .PHONY: test-kvm
-test-kvm: build ## run boxes and tests on KVM, emulated where there is none
+test-kvm: agent ## run boxes and tests on KVM, emulated where there is none
 	scripts/install-packages qemu-system-x86 busybox-static e2fsprogs
-	scripts/test-kvm
+	$(GO) test -count 1 -timeout 60m -tags $(TAGS) -v ./test/kvmlab
 
 .PHONY: soak
 soak: build ## kill, fill and damage at random for 100 rounds; stream 1 GiB
