@@ -80,3 +80,29 @@ func BenchmarkRandom(b *testing.B) {
 		x.Next(0)
 	}
 }
+
+// FuzzBuffers describes buffers of the guest with arbitrary descriptors, and looks for
+// writes elsewhere.
+func FuzzBuffers(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 16, 2, 0})
+	f.Add([]byte{0, 1, 0, 1, 3, 1, 2, 3, 4, 5, 2, 0})
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 6, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const buffers, end = 0x400000, 0x400000 + 1<<20
+		x := virtiotest.Start(t, random.New(), 8, 0)
+		after := x.Bytes(end, 4096)
+		clear(after)
+		for i := uint16(0); len(b) >= 6; i, b = i+1, b[6:] {
+			// What is described ends 64 KiB below the end at the latest.
+			address := buffers + uint64(b[0]%0xe0)<<12 + uint64(b[1])
+			x.Describe(0, i%8, address, uint32(b[2])<<8|uint32(b[3]), uint16(b[4]), uint16(b[5]))
+			x.MakeAvailable(0, uint16(b[5])%16)
+			x.Kick(0)
+		}
+		x.Transport.Pause()
+		x.Set(0x70, 0)
+		if !bytes.Equal(after, make([]byte, len(after))) {
+			t.Error("something was written that no buffer has")
+		}
+	})
+}
