@@ -52,11 +52,12 @@ func vmmRunningCalls(pid int) calls {
 			"recvmsg", "getsockopt", "getsockname", "getpeername",
 			"eventfd2", "epoll_create1", "epoll_ctl", "epoll_pwait",
 			// Memory, also what the guest gives back.
-			"mmap", "munmap", "madvise",
+			"mmap", "madvise",
 			// Go's runtime.
 			"futex", "gettid", "getpid", "rt_sigaction", "rt_sigprocmask", "sigaltstack", "nanosleep", "exit_group",
 		},
 		rarely: map[string]string{
+			"munmap":            "memory that isn't needed any more",
 			"rt_sigreturn":      "a processor is stopped, or Go's runtime interrupts a thread",
 			"sched_yield":       "Go's runtime waits for another thread",
 			"sched_getaffinity": "Go's runtime looks whether it got more processors",
