@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
@@ -62,7 +62,7 @@ func (b *Box) Executions(ctx context.Context) ([]Execution, error) {
 func (r *run) executions(ctx context.Context) ([]Execution, error) {
 	response, err := boxlitev1.NewExecutionClient(r.client.Guest()).List(ctx, &boxlitev1.ListRequest{})
 	if err != nil {
-		return nil, protocol.FromStatus(err)
+		return nil, rpc.FromStatus(err)
 	}
 	list := make([]Execution, 0, len(response.GetExecutions()))
 	for _, e := range response.GetExecutions() {

@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
@@ -43,7 +43,7 @@ func (c *filesClient) failed(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	err = protocol.FromStatus(err)
+	err = rpc.FromStatus(err)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

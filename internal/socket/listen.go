@@ -10,7 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
@@ -47,7 +47,7 @@ func Listen(ctx context.Context, guest grpc.ClientConnInterface, network, addres
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, protocol.FromStatus(err)
+		return nil, rpc.FromStatus(err)
 	}
 	l := &listener{
 		client: client, stream: stream, id: r.GetListener(), network: network, addr: addrOf(network, r.GetAddress()),
@@ -59,7 +59,7 @@ func Listen(ctx context.Context, guest grpc.ClientConnInterface, network, addres
 		if err == nil || errors.Is(err, io.EOF) {
 			err = net.ErrClosed
 		} else {
-			err = protocol.FromStatus(err)
+			err = rpc.FromStatus(err)
 		}
 		l.end(err)
 		cut(err)

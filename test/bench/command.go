@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite"
-	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
@@ -48,7 +48,7 @@ func (b *bench) command(ctx context.Context) error {
 		}
 		ping, err := timed(func() error {
 			_, err := guest.Ping(ctx, &boxlitev1.PingRequest{})
-			return protocol.FromStatus(err)
+			return rpc.FromStatus(err)
 		})
 		return forkExec + ping, err
 	}
