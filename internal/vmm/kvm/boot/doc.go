@@ -18,28 +18,15 @@
 //	0x1_0000_0000 memory beyond 3 GiB
 package boot
 
-// Where things are in the guest's address space.
-const (
-	startInfo   = 0x6000
-	modules     = 0x6100
-	memoryMap   = 0x6200
-	commandLine = 0x7000
-	// MaxCommandLine is the longest command line, in bytes: Linux's own limit for x86.
-	MaxCommandLine = 2047
-	mpTable        = 0xf0000
-	// highMemory is where memory begins that was never anything else.
-	highMemory = 0x100000
-	// lowMemory is how much there is below what PCs had in between.
-	lowMemory = 0xa0000
+// MaxCommandLine is the longest command line, in bytes: Linux's own limit for x86.
+const MaxCommandLine = 2047
 
+const (
 	// DeviceStart is where the registers of the first device are, DeviceSize how much
 	// each has, and MaxDevices how many there can be.
 	DeviceStart = 0xd0000000
 	DeviceSize  = 0x1000
 	MaxDevices  = 256
-
-	ioAPIC = 0xfec00000
-	lAPIC  = 0xfee00000
 )
 
 // Interrupts of devices are those of the IOAPIC that nothing else has. With many devices,

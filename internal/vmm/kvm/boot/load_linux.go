@@ -12,6 +12,22 @@ import (
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/memory"
 )
 
+// Where things are in the guest's address space.
+const (
+	startInfo   = 0x6000
+	modules     = 0x6100
+	memoryMap   = 0x6200
+	commandLine = 0x7000
+	mpTable     = 0xf0000
+	// highMemory is where memory begins that was never anything else.
+	highMemory = 0x100000
+	// lowMemory is how much there is below what PCs had in between.
+	lowMemory = 0xa0000
+
+	ioAPIC = 0xfec00000
+	lAPIC  = 0xfee00000
+)
+
 // Machine is what the kernel is told of.
 type Machine struct {
 	Memory  *memory.Memory
