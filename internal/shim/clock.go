@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
@@ -104,5 +104,5 @@ func (p *process) setTime(ctx context.Context) error {
 		}
 	}()
 	_, err := boxlitev1.NewGuestClient(p.guest).SetTime(ctx, &boxlitev1.SetTimeRequest{UnixNanos: time.Now().UnixNano()})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }

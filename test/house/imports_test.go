@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"."},
 	{"internal/box"},
 	{"internal/image", "internal/disk", "internal/shim"},
-	{"internal/vmm/engines"},
+	{"internal/vmm/engines", "internal/entry"},
 	{"internal/vmm/kvm", "internal/vmm/qemu"}, // every engine is here, so none imports another
 	{"internal/vmm", "internal/network"},
 	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe", "internal/network/link", "internal/network/policy", "internal/socket"},

@@ -18,6 +18,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm"
@@ -177,5 +178,5 @@ func ping(ctx context.Context, m vmm.Machine) error {
 	}
 	defer client.Close()
 	_, err = boxlitev1.NewGuestClient(client).Ping(ctx, &boxlitev1.PingRequest{})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }

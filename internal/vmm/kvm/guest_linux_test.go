@@ -21,6 +21,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvmprobe"
@@ -153,7 +154,7 @@ func saveRealGuest(t *testing.T, ctx context.Context, spec vmm.Spec, plan jail.P
 		lap("ping")
 		// It was prepared before it was saved, and knows.
 		_, err = boxlitev1.NewGuestClient(agent).Init(ctx, &boxlitev1.GuestInitRequest{UnixNanos: time.Now().UnixNano()})
-		if !errors.Is(protocol.FromStatus(err), protocol.KindInvalidState) {
+		if !errors.Is(rpc.FromStatus(err), protocol.KindInvalidState) {
 			t.Errorf("it is prepared again: %v", err)
 		}
 		for i := range round + 1 {

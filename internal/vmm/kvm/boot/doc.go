@@ -21,9 +21,9 @@ package boot
 // MaxCommandLine is the longest command line, in bytes: Linux's own limit for x86.
 const MaxCommandLine = 2047
 
+// DeviceStart is where the registers of the first device are, DeviceSize how many bytes
+// each has, and MaxDevices how many there can be.
 const (
-	// DeviceStart is where the registers of the first device are, DeviceSize how much
-	// each has, and MaxDevices how many there can be.
 	DeviceStart = 0xd0000000
 	DeviceSize  = 0x1000
 	MaxDevices  = 256

@@ -1,4 +1,6 @@
-package protocol
+// Package rpc carries errors over gRPC. It is apart from package protocol because
+// processes that make no calls need none of gRPC.
+package rpc
 
 import (
 	"context"
@@ -8,6 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
@@ -22,21 +25,21 @@ func ToStatus(err error) error {
 		return nil
 	}
 	detail := ToDetail(err)
-	s := status.New(codeOf(Kind(detail.Kind)), detail.Message)
+	s := status.New(codeOf(protocol.Kind(detail.Kind)), detail.Message)
 	if withDetail, e := s.WithDetails(detail); e == nil {
 		s = withDetail
 	}
 	return s.Err()
 }
 
-// ToDetail describes err for another process. Every Error in the chain may add
+// ToDetail describes err for another process. Every protocol.Error in the chain may add
 // a field that those outside it leave empty.
 func ToDetail(err error) *boxlitev1.ErrorDetail {
-	detail := &boxlitev1.ErrorDetail{Message: truncate(err.Error()), Hint: truncate(HintOf(err))}
+	detail := &boxlitev1.ErrorDetail{Message: truncate(err.Error()), Hint: truncate(protocol.HintOf(err))}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		detail.Errno = uint32(errno)
 	}
-	outer, ok := errors.AsType[*Error](err)
+	outer, ok := errors.AsType[*protocol.Error](err)
 	switch {
 	case ok:
 		detail.Kind, detail.Op, detail.Box = uint32(outer.Kind), outer.Op, outer.Box
@@ -45,7 +48,7 @@ func ToDetail(err error) *boxlitev1.ErrorDetail {
 			detail.Message = truncate(outer.Err.Error())
 		}
 	case errors.Is(err, context.DeadlineExceeded):
-		detail.Kind = uint32(KindTimeout)
+		detail.Kind = uint32(protocol.KindTimeout)
 	}
 	return detail
 }
@@ -72,14 +75,14 @@ func FromStatus(err error) error {
 	case codes.DeadlineExceeded:
 		return context.DeadlineExceeded
 	case codes.Unavailable:
-		return &Error{Kind: KindRPCTransport, Err: errors.New(truncate(s.Message()))}
+		return &protocol.Error{Kind: protocol.KindRPCTransport, Err: errors.New(truncate(s.Message()))}
 	case codes.Unimplemented:
-		return &Error{
-			Kind: KindUnsupported, Err: errors.New(truncate(s.Message())),
+		return &protocol.Error{
+			Kind: protocol.KindUnsupported, Err: errors.New(truncate(s.Message())),
 			Hint: "restart the box, so that it runs the agent of this version",
 		}
 	default:
-		return &Error{Kind: KindRPC, Err: errors.New(truncate(s.Message()))}
+		return &protocol.Error{Kind: protocol.KindRPC, Err: errors.New(truncate(s.Message()))}
 	}
 }
 
@@ -88,11 +91,11 @@ func FromDetail(detail *boxlitev1.ErrorDetail) error {
 	if detail == nil {
 		return nil
 	}
-	kind := Kind(min(detail.Kind, uint32(kindEnd)))
-	if kind >= kindEnd {
-		kind = KindRPC
+	kind, ok := protocol.KindNumbered(detail.Kind)
+	if !ok {
+		kind = protocol.KindRPC
 	}
-	e := &Error{
+	e := &protocol.Error{
 		Kind: kind, Op: truncate(detail.Op), Box: truncate(detail.Box), Hint: truncate(detail.Hint),
 	}
 	if detail.Message != "" {
@@ -126,21 +129,21 @@ func truncate(s string) string {
 
 // codeOf gives the gRPC code that comes nearest to a kind, for clients that
 // know nothing of ErrorDetail.
-func codeOf(k Kind) codes.Code {
+func codeOf(k protocol.Kind) codes.Code {
 	switch k {
-	case KindNotFound:
+	case protocol.KindNotFound:
 		return codes.NotFound
-	case KindAlreadyExists:
+	case protocol.KindAlreadyExists:
 		return codes.AlreadyExists
-	case KindInvalidArgument, KindConfig:
+	case protocol.KindInvalidArgument, protocol.KindConfig:
 		return codes.InvalidArgument
-	case KindInvalidState, KindStopped, KindExecution:
+	case protocol.KindInvalidState, protocol.KindStopped, protocol.KindExecution:
 		return codes.FailedPrecondition
-	case KindUnsupported, KindUnsupportedEngine:
+	case protocol.KindUnsupported, protocol.KindUnsupportedEngine:
 		return codes.Unimplemented
-	case KindResourceExhausted:
+	case protocol.KindResourceExhausted:
 		return codes.ResourceExhausted
-	case KindTimeout:
+	case protocol.KindTimeout:
 		return codes.DeadlineExceeded
 	default:
 		return codes.Internal
