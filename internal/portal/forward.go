@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -13,7 +14,8 @@ const headerTimeout = 30 * time.Second
 
 // Forward serves a Unix socket as a way into the guest: each connection names a
 // port, as [DialUnix] does, and is joined to a stream to that port. It returns
-// when l is closed, after closing all connections; it does not close l.
+// when l is closed, after closing all connections; it does not close l. Connections
+// that guest has joined itself end with their streams.
 func Forward(ctx context.Context, l net.Listener, guest Dialer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var joined sync.WaitGroup
@@ -38,6 +40,12 @@ func forward(ctx context.Context, conn net.Conn, guest Dialer) {
 		return
 	}
 	_ = conn.SetReadDeadline(time.Time{})
+	if joiner, ok := guest.(Joiner); ok {
+		if c, ok := conn.(syscall.Conn); ok {
+			_ = joiner.Join(ctx, c, port) // or else closing conn tells that it failed
+			return
+		}
+	}
 	stream, err := guest.Dial(ctx, port)
 	if err != nil {
 		return

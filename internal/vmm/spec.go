@@ -17,7 +17,7 @@ const (
 	// MaxMemoryMiB is the most memory a machine can have.
 	MaxMemoryMiB = 1 << 20
 	// MaxDisks is the most disks a machine can have. An engine may have fewer.
-	MaxDisks = 64
+	MaxDisks = 128
 )
 
 // serialPattern is what a virtio-blk device can tell its driver (virtio 1.2,

@@ -58,36 +58,55 @@ func greet(client *client, conn net.Conn, exited <-chan struct{}) *agent {
 // returned has CloseWrite. Nothing tells whether anybody listens: a stream to any other
 // port ends at once.
 func (a *agent) Dial(ctx context.Context, port uint32) (net.Conn, error) {
+	conn, theirs, err := child.SocketPair(syscall.SOCK_STREAM)
+	if err != nil {
+		return nil, dialError(port, err)
+	}
+	defer theirs.Close()
+	if err := a.join(ctx, int(theirs.Fd()), port); err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// Join has the VMM read and write conn itself: nothing of the stream passes this process.
+func (a *agent) Join(ctx context.Context, conn syscall.Conn, port uint32) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return dialError(port, err)
+	}
+	failed := raw.Control(func(fd uintptr) { err = a.join(ctx, int(fd), port) })
+	if failed != nil {
+		return dialError(port, failed)
+	}
+	return err
+}
+
+// join gives the VMM a descriptor of its own of the other end of a stream.
+func (a *agent) join(ctx context.Context, fd int, port uint32) error {
 	select {
 	case <-a.ready:
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
 	if a.err != nil {
-		return nil, a.err
+		return a.err
 	}
-	failed := func(err error) error {
-		return &protocol.Error{
-			Kind: protocol.KindPortal, Op: fmt.Sprintf("open a stream to port %d of the guest", port), Err: err,
-		}
-	}
-	conn, theirs, err := child.SocketPair(syscall.SOCK_STREAM)
-	if err != nil {
-		return nil, failed(err)
-	}
-	err = a.client.call(ctx, control.Request{Op: control.OpDial, Port: port}, theirs)
-	_ = theirs.Close()
-	if err == nil {
-		return conn, nil
-	}
-	_ = conn.Close()
+	err := a.client.call(ctx, control.Request{Op: control.OpDial, Port: port}, fd)
 	switch {
+	case err == nil || ctx.Err() != nil:
+		return err
 	case errors.Is(err, errGone):
-		return nil, errEnded
-	case ctx.Err() != nil:
-		return nil, err
+		return errEnded
 	}
-	return nil, failed(err)
+	return dialError(port, err)
+}
+
+func dialError(port uint32, err error) error {
+	return &protocol.Error{
+		Kind: protocol.KindPortal, Op: fmt.Sprintf("open a stream to port %d of the guest", port), Err: err,
+	}
 }
 
 // close ends the greeting, once the VMM has exited.

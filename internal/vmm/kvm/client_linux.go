@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -46,8 +45,11 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
-// call asks, with a file or nil, and waits for the answer.
-func (c *client) call(ctx context.Context, r control.Request, file *os.File) error {
+// noFile goes with requests that need none.
+const noFile = -1
+
+// call asks, with a descriptor or [noFile], and waits for the answer.
+func (c *client) call(ctx context.Context, r control.Request, fd int) error {
 	answer := make(chan control.Answer, 1)
 	c.mu.Lock()
 	c.last++
@@ -59,7 +61,7 @@ func (c *client) call(ctx context.Context, r control.Request, file *os.File) err
 		defer c.mu.Unlock()
 		delete(c.waiting, r.ID)
 	}()
-	if err := c.send(ctx, r, file); err != nil {
+	if err := c.send(ctx, r, fd); err != nil {
 		return err
 	}
 	select {
@@ -85,7 +87,7 @@ func refused(a control.Answer) error {
 }
 
 // send sends one message. A VMM that doesn't receive any holds it up until ctx ends.
-func (c *client) send(ctx context.Context, r control.Request, file *os.File) error {
+func (c *client) send(ctx context.Context, r control.Request, fd int) error {
 	message, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -94,8 +96,8 @@ func (c *client) send(ctx context.Context, r control.Request, file *os.File) err
 		return fmt.Errorf("a message of %d bytes is too long", len(message))
 	}
 	var rights []byte
-	if file != nil {
-		rights = unix.UnixRights(int(file.Fd()))
+	if fd != noFile {
+		rights = unix.UnixRights(fd)
 	}
 	select {
 	case c.sending <- struct{}{}:

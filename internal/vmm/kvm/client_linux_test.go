@@ -35,7 +35,7 @@ func TestTheEndIsHeard(t *testing.T) {
 	if end := c.ended(); end == nil || end.Reason != control.EndReset {
 		t.Errorf("got %+v", end)
 	}
-	if err := c.call(t.Context(), control.Request{Op: control.OpPause}, nil); err != errGone {
+	if err := c.call(t.Context(), control.Request{Op: control.OpPause}, noFile); err != errGone {
 		t.Errorf("error %v", err)
 	}
 	c.close()

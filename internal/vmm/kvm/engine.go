@@ -3,7 +3,6 @@ package kvm
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
@@ -13,10 +12,6 @@ import (
 
 // Name is the engine's name.
 const Name = "kvm"
-
-// MaxDisks is the most disks that a machine can have: more would not fit on the kernel's
-// command line, on which all devices are named.
-const MaxDisks = 48
 
 // accelerator is what all machines run on.
 const accelerator = "kvm"
@@ -40,7 +35,7 @@ func (Engine) Probe(ctx context.Context) (vmm.Capability, error) {
 // Start boots a machine. It returns when the VMM has set it up; the guest boots
 // meanwhile.
 func (Engine) Start(ctx context.Context, spec vmm.Spec, plan jail.Plan) (vmm.Machine, error) {
-	if err := check(spec); err != nil {
+	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
 	return start(ctx, spec, plan, device, nil)
@@ -55,15 +50,3 @@ func (Engine) Lasting(err error) bool {
 // Fingerprint changes with what Probe depends on: what this process may do with
 // /dev/kvm.
 func (Engine) Fingerprint() string { return kvmprobe.Fingerprint() }
-
-func check(spec vmm.Spec) error {
-	if err := spec.Validate(); err != nil {
-		return err
-	}
-	if n := len(spec.Disks); n > MaxDisks {
-		return &protocol.Error{
-			Kind: protocol.KindUnsupported, Op: "start the virtual machine", Err: fmt.Errorf("%d disks are too many", n), Hint: fmt.Sprintf("give it %d disks or fewer", MaxDisks),
-		}
-	}
-	return nil
-}

@@ -186,7 +186,7 @@ func TestManyDisks(t *testing.T) {
 	m, _ := boot(t, jail.Plan{}, guesttest.Say("hello\n")+guesttest.Reset+guesttest.Forever, func(s *vmm.Spec) {
 		path := s.Disks[0].Path
 		s.Disks = nil
-		for i := range kvm.MaxDisks {
+		for i := range vmm.MaxDisks {
 			s.Disks = append(s.Disks, vmm.Disk{Path: path, Serial: fmt.Sprint("disk", i), ReadOnly: true})
 		}
 	})

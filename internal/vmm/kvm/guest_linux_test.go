@@ -105,6 +105,38 @@ func TestRealGuestIsRestored(t *testing.T) {
 	}
 }
 
+// TestRealGuestHasManyDisks has as many as there can be. The guest needs those at the end.
+func TestRealGuestHasManyDisks(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), guestPatience)
+	defer cancel()
+	spec := realGuest(t, ctx)
+	image, box := spec.Disks[0], spec.Disks[1]
+	spec.Disks = nil
+	for i := range vmm.MaxDisks - 2 {
+		spec.Disks = append(spec.Disks, vmm.Disk{Path: image.Path, Serial: fmt.Sprint("disk", i), ReadOnly: true})
+	}
+	spec.Disks = append(spec.Disks, image, box)
+	m, err := kvm.Engine{}.Start(ctx, spec, jail.Plan{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { end(t, m) }()
+	agent := agentOf(t, m)
+	prepare(t, ctx, spec, agent)
+	change(t, ctx, agent, "/folder")
+}
+
+// prepare sets up guest and container.
+func prepare(t *testing.T, ctx context.Context, spec vmm.Spec, agent *grpc.ClientConn) {
+	t.Helper()
+	if _, err := boxlitev1.NewGuestClient(agent).Init(ctx, &boxlitev1.GuestInitRequest{UnixNanos: time.Now().UnixNano()}, wait); err != nil {
+		t.Fatalf("prepare the guest: %v\n%s", err, said(t, spec))
+	}
+	if _, err := boxlitev1.NewContainerClient(agent).Init(ctx, &boxlitev1.ContainerInitRequest{ImageDisk: "image", BoxDisk: "box"}); err != nil {
+		t.Fatal("set up the container:", err)
+	}
+}
+
 func saveRealGuest(t *testing.T, ctx context.Context, spec vmm.Spec, plan jail.Plan) {
 	since := time.Now()
 	lap := func(what string) {
@@ -117,12 +149,7 @@ func saveRealGuest(t *testing.T, ctx context.Context, spec vmm.Spec, plan jail.P
 	}
 	defer func() { end(t, m) }()
 	agent := agentOf(t, m)
-	if _, err := boxlitev1.NewGuestClient(agent).Init(ctx, &boxlitev1.GuestInitRequest{UnixNanos: time.Now().UnixNano()}, wait); err != nil {
-		t.Fatalf("prepare the guest: %v\n%s", err, said(t, spec))
-	}
-	if _, err := boxlitev1.NewContainerClient(agent).Init(ctx, &boxlitev1.ContainerInitRequest{ImageDisk: "image", BoxDisk: "box"}); err != nil {
-		t.Fatal("set up the container:", err)
-	}
+	prepare(t, ctx, spec, agent)
 	change(t, ctx, agent, "/0")
 	lap("boot")
 	if err := m.Pause(ctx); err != nil {

@@ -59,7 +59,7 @@ func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string, st
 	}
 	r.closeTheirs() // so that console and sockets end with the VMM
 	m.client = newClient(r.control)
-	if err := m.client.call(ctx, control.Request{Op: control.OpStart, Config: c}, state); err != nil {
+	if err := m.client.call(ctx, control.Request{Op: control.OpStart, Config: c}, int(state.Fd())); err != nil {
 		_ = m.process.Kill()
 		at, exit := m.process.Result()
 		m.client.close()
@@ -125,7 +125,7 @@ func (m *machine) save(ctx context.Context, file *os.File) error {
 
 // request makes a request that has nothing but its name, and perhaps a file.
 func (m *machine) request(ctx context.Context, op, request string, file *os.File) error {
-	err := m.client.call(ctx, control.Request{Op: request}, file)
+	err := m.client.call(ctx, control.Request{Op: request}, int(file.Fd()))
 	switch {
 	case errors.Is(err, errGone):
 		return errEnded

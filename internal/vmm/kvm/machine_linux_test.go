@@ -16,8 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/child"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/control"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/monitor"
 )
@@ -92,6 +94,26 @@ func dial(t *testing.T, m vmm.Machine, port uint32) net.Conn {
 	return conn
 }
 
+// joined has a machine join a connection, both ends of which it returns, to a port.
+func joined(t *testing.T, m vmm.Machine, port uint32) (here, there *net.UnixConn) {
+	t.Helper()
+	ours, file, err := child.SocketPair(syscall.SOCK_STREAM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	theirs, err := net.FileConn(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there = ours.(*net.UnixConn), theirs.(*net.UnixConn)
+	t.Cleanup(func() { here.Close(); there.Close() })
+	if err := m.Portal().(portal.Joiner).Join(t.Context(), there, port); err != nil {
+		t.Fatal(err)
+	}
+	return here, there
+}
+
 func read(t *testing.T, conn net.Conn) string {
 	t.Helper()
 	text, err := io.ReadAll(conn)
@@ -134,6 +156,19 @@ func TestMachine(t *testing.T) {
 			want := "2 128 5a:94:ef:e4:0c:ee; image true old  <nil> bad file descriptor; disk false old  <nil> <nil>; <nil>\n"
 			if got := read(t, dial(t, m, portFiles)); got != want {
 				t.Errorf("got  %swant %s", got, want)
+			}
+			here, there := joined(t, m, portEcho)
+			if err := there.Close(); err != nil { // the VMM has its own
+				t.Fatal(err)
+			}
+			if _, err := here.Write([]byte("joined")); err != nil {
+				t.Fatal(err)
+			}
+			if err := here.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			if got := read(t, here); got != "joined" {
+				t.Errorf("got %q", got)
 			}
 			if got := read(t, dial(t, m, portClosed)); got != "" {
 				t.Errorf("got %q", got)

@@ -47,7 +47,7 @@ func Save(ctx context.Context, m vmm.Machine, file *os.File) error {
 // clock has stood still: who restores a machine sets it. What programs in it have drawn or
 // derived from random numbers before is the same in all machines.
 func (Engine) Restore(ctx context.Context, spec vmm.Spec, file *os.File, plan jail.Plan) (vmm.Machine, error) {
-	if err := check(spec); err != nil {
+	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
 	if file == nil {

@@ -68,11 +68,12 @@ func TestLoad(t *testing.T) {
 		at := func(b []byte, offset int) uint64 { return binary.LittleEndian.Uint64(b[offset:]) }
 		list, _ := m.Memory.Slice(at(info, 16), 32)
 		initrd, err := m.Memory.Slice(at(list, 0), at(list, 8))
-		if err != nil || string(initrd) != "initrd" {
+		if content, behind, _ := strings.Cut(string(initrd), "kernel."); err != nil || content != "initrd" ||
+			"kernel."+behind != string(bootConfig(2)) {
 			t.Errorf("the initrd is %q, %v", initrd, err)
 		}
 		command, _ := m.Memory.Slice(at(info, 24), 100)
-		if got, _, _ := strings.Cut(string(command), "\x00"); got != "quiet virtio_mmio.device=4K@0xd0000000:5 virtio_mmio.device=4K@0xd0001000:6" {
+		if got, _, _ := strings.Cut(string(command), "\x00"); got != "quiet bootconfig" {
 			t.Errorf("the command line is %q", got)
 		}
 		var total uint64
@@ -85,6 +86,17 @@ func TestLoad(t *testing.T) {
 		if want := size - (highMemory - lowMemory); total != want {
 			t.Errorf("the kernel is told of %d bytes, want %d", total, want)
 		}
+	}
+}
+
+func TestBootConfig(t *testing.T) {
+	text := `kernel.virtio_mmio.device = "4K@0xd0000000:5", "4K@0xd0001000:6"` + "\n\n\n\n"
+	if got, want := string(bootConfig(2)), text+"\x44\x00\x00\x00\x8a\x12\x00\x00#BOOTCONFIG\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	// Linux takes no more (XBC_DATA_MAX).
+	if n := len(bootConfig(MaxDevices)); n > 0x7fff {
+		t.Errorf("%d devices take %d bytes", MaxDevices, n)
 	}
 }
 

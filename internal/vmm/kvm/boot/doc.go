@@ -5,7 +5,7 @@
 // docs/misc/pvh.pandoc and public/arch-x86/hvm/start_info.h): it is entered in 32-bit
 // protected mode, without paging, with EBX at a structure that tells where memory, command
 // line and initrd are. There is no firmware. Processors and interrupts are told by an MP
-// table (Intel's MultiProcessor Specification, version 1.4), devices on the command line.
+// table (Intel's MultiProcessor Specification, version 1.4), devices by a configuration behind the initrd.
 //
 //	0x0000_6000  start_info, its modules and memory map
 //	0x0000_7000  command line

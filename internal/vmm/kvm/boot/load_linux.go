@@ -33,7 +33,7 @@ type Machine struct {
 	Memory  *memory.Memory
 	CPUs    int
 	Devices int
-	// Command is the kernel's command line, without what tells of devices.
+	// Command is the kernel's command line, without what leads it to its devices.
 	Command string
 }
 
@@ -52,7 +52,7 @@ func Load(m Machine, kernel, initrd *os.File) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("load the kernel: %w", err)
 	}
-	at, size, err := loadInitrd(m.Memory, initrd, end)
+	at, size, err := loadInitrd(m.Memory, initrd, bootConfig(m.Devices), end)
 	if err != nil {
 		return Entry{}, fmt.Errorf("load the initrd: %w", err)
 	}
@@ -134,16 +134,18 @@ func pvhEntry(notes []byte) (entry uint64, ok bool) {
 	return 0, false
 }
 
-// loadInitrd reads the initrd to the end of the memory below 3 GiB, but not over what the
-// kernel has.
-func loadInitrd(m *memory.Memory, file *os.File, kernelEnd uint64) (at, size uint64, err error) {
+// loadInitrd reads the initrd, and puts what belongs behind it, to the end of the memory
+// below 3 GiB, but not over what the kernel has.
+func loadInitrd(m *memory.Memory, file *os.File, behind []byte, kernelEnd uint64) (at, size uint64, err error) {
 	info, err := file.Stat()
 	if err != nil {
 		return 0, 0, err
 	}
-	if size = uint64(info.Size()); size == 0 {
+	fileSize := uint64(info.Size())
+	if fileSize == 0 {
 		return 0, 0, errors.New("it is empty")
 	}
+	size = fileSize + uint64(len(behind))
 	low := uint64(len(m.Regions()[0].Bytes))
 	if size > low || low-size < kernelEnd {
 		return 0, 0, bad("%d bytes are more than memory has left", size)
@@ -156,16 +158,17 @@ func loadInitrd(m *memory.Memory, file *os.File, kernelEnd uint64) (at, size uin
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, err := io.ReadFull(io.NewSectionReader(file, 0, int64(size)), b); err != nil {
+	if _, err := io.ReadFull(io.NewSectionReader(file, 0, int64(fileSize)), b[:fileSize]); err != nil {
 		return 0, 0, err
 	}
+	copy(b[fileSize:], behind)
 	return at, size, nil
 }
 
 // writeStartInfo writes struct hvm_start_info, and what it leads to.
 func writeStartInfo(m Machine, initrd, initrdSize uint64) error {
 	const magic, version, ram, reserved = 0x336ec578, 1, 1, 2
-	command := fullCommand(m)
+	command := m.Command + " " + bootConfigWord
 	if len(command) > MaxCommandLine || strings.ContainsRune(command, 0) {
 		return bad("the kernel's command line has %d bytes, and can have %d", len(command), MaxCommandLine)
 	}
@@ -209,15 +212,6 @@ func writeStartInfo(m Machine, initrd, initrdSize uint64) error {
 		}
 	}
 	return nil
-}
-
-// fullCommand tells of the devices as well (Linux's virtio_mmio.device).
-func fullCommand(m Machine) string {
-	words := []string{m.Command}
-	for i := range m.Devices {
-		words = append(words, fmt.Sprintf("virtio_mmio.device=4K@%#x:%d", DeviceStart+i*DeviceSize, Interrupt(i)))
-	}
-	return strings.Join(words, " ")
 }
 
 func write(m *memory.Memory, at uint64, content []byte) error {
