@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/assets"
 	"github.com/boxlite-go/boxlite/internal/disk"
+	"github.com/boxlite-go/boxlite/internal/image"
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
@@ -135,6 +137,91 @@ func prepare(t *testing.T, ctx context.Context, spec vmm.Spec, agent *grpc.Clien
 	if _, err := boxlitev1.NewContainerClient(agent).Init(ctx, &boxlitev1.ContainerInitRequest{ImageDisk: "image", BoxDisk: "box"}); err != nil {
 		t.Fatal("set up the container:", err)
 	}
+}
+
+// TestRestoredGuestsDrawOtherNumbers restores a machine twice from the same file.
+func TestRestoredGuestsDrawOtherNumbers(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), guestPatience)
+	defer cancel()
+	spec := realGuest(t, ctx)
+	spec.Disks[0].Path = baseDisk(t, ctx)
+	m, err := kvm.Engine{}.Start(ctx, spec, jail.Plan{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { end(t, m) }()
+	agent := agentOf(t, m)
+	prepare(t, ctx, spec, agent)
+	if _, err := boxlitev1.NewContainerClient(agent).Start(ctx, &boxlitev1.ContainerStartRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Pause(ctx); err != nil {
+		t.Fatal(err)
+	}
+	f := stateFile(t)
+	if err := kvm.Save(ctx, m, f); err != nil {
+		t.Fatal(err)
+	}
+	var drawn [2]string
+	for i := range drawn {
+		agent.Close()
+		end(t, m)
+		if m, err = (kvm.Engine{}).Restore(ctx, spec, f, jail.Plan{}); err != nil {
+			t.Fatal(err)
+		}
+		agent = agentOf(t, m)
+		drawn[i] = output(t, ctx, agent, "cat", "/proc/sys/kernel/random/uuid")
+		if len(drawn[i]) != len("00000000-0000-0000-0000-000000000000\n") {
+			t.Errorf("drew %q", drawn[i])
+		}
+	}
+	if drawn[0] == drawn[1] {
+		t.Errorf("both drew %q", drawn[0])
+	}
+}
+
+// baseDisk returns the disk of the image that is part of BoxLite.
+func baseDisk(t *testing.T, ctx context.Context) string {
+	t.Helper()
+	store, err := image.Open(t.TempDir(), image.Options{
+		Embedded: image.Embedded{Reference: assets.BaseReference, Rootfs: assets.BaseImage, Config: assets.BaseConfig()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := store.Pull(ctx, assets.BaseReference, image.PullOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, err := store.Disk(ctx, base, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// output runs a command, and returns what it writes.
+func output(t *testing.T, ctx context.Context, agent *grpc.ClientConn, args ...string) string {
+	t.Helper()
+	stream, err := boxlitev1.NewExecutionClient(agent).Attach(ctx, wait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := &boxlitev1.StartRequest{Process: &boxlitev1.Process{Args: protocol.Bytes(args)}}
+	err = stream.Send(&boxlitev1.AttachRequest{Kind: &boxlitev1.AttachRequest_Open{
+		Open: &boxlitev1.AttachOpen{Target: &boxlitev1.AttachOpen_Start{Start: start}},
+	}})
+	var text []byte
+	for err == nil {
+		var r *boxlitev1.AttachResponse
+		if r, err = stream.Recv(); err == nil {
+			text = append(text, r.GetStdout().GetData()...)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		t.Fatalf("run %q: %v", args, rpc.FromStatus(err))
+	}
+	return string(text)
 }
 
 func saveRealGuest(t *testing.T, ctx context.Context, spec vmm.Spec, plan jail.Plan) {

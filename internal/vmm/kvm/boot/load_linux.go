@@ -21,6 +21,8 @@ const (
 	mpTable     = 0xf0000
 	// highMemory is where memory begins that was never anything else.
 	highMemory = 0x100000
+	// firstMemory is how much Linux uses at first, from the initrd downwards, of its memory.
+	firstMemory = 16 << 20
 	// lowMemory is how much there is below what PCs had in between.
 	lowMemory = 0xa0000
 
@@ -85,6 +87,7 @@ func loadKernel(m *memory.Memory, file *os.File) (entry, end uint64, err error) 
 			if err != nil {
 				return 0, 0, bad("it needs memory at %#x: %w", p.Paddr+p.Memsz, err)
 			}
+			m.Prepare(p.Paddr, p.Memsz)
 			// What is beyond is zero already.
 			if _, err := file.ReadAt(b[:p.Filesz], int64(p.Off)); err != nil {
 				return 0, 0, err
@@ -158,6 +161,7 @@ func loadInitrd(m *memory.Memory, file *os.File, behind []byte, kernelEnd uint64
 	if err != nil {
 		return 0, 0, err
 	}
+	m.Prepare(at-min(at-kernelEnd, firstMemory), size+firstMemory)
 	if _, err := io.ReadFull(io.NewSectionReader(file, 0, int64(fileSize)), b[:fileSize]); err != nil {
 		return 0, 0, err
 	}

@@ -79,9 +79,9 @@ func (m *Memory) mapAll(size uint64, huge bool) error {
 		if r.size == 0 {
 			continue
 		}
-		bytes, err := unix.Mmap(int(m.file.Fd()), int64(r.offset), int(r.size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_NORESERVE)
+		bytes, err := mapAligned(m.file, int64(r.offset), uintptr(r.size))
 		if err != nil {
-			return os.NewSyscallError("mmap", err)
+			return err
 		}
 		m.regions = append(m.regions, Region{Start: r.start, Bytes: bytes, Offset: int64(r.offset)})
 		advice := []int{unix.MADV_DONTDUMP}
@@ -140,7 +140,7 @@ func (m *Memory) File() *os.File { return m.file }
 func (m *Memory) Close() error {
 	var failed []error
 	for _, r := range m.regions {
-		failed = append(failed, os.NewSyscallError("munmap", unix.Munmap(r.Bytes)))
+		failed = append(failed, os.NewSyscallError("munmap", unmap(r.Bytes)))
 	}
 	m.regions = nil
 	return errors.Join(append(failed, m.file.Close())...)
