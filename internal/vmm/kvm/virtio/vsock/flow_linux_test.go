@@ -179,14 +179,19 @@ func TestFewBuffers(t *testing.T) {
 
 func TestPauseUnderLoad(t *testing.T) {
 	g, _, dl := start(t)
-	stop := make(chan struct{})
+	isOver := false // g.mu is for it
 	var wg, pauser sync.WaitGroup
 	pauser.Go(func() {
-		for {
-			select {
-			case <-stop:
+		// Each time, something has come in between: a device that is paused again at once
+		// can do nothing where there is only one processor.
+		for last := 0; ; {
+			g.wait(func() bool { return isOver || g.packets > last })
+			g.mu.Lock()
+			last = g.packets
+			stop := isOver
+			g.mu.Unlock()
+			if stop {
 				return
-			default:
 			}
 			g.x.Transport.Pause()
 			if _, err := g.x.Transport.Save(); err != nil {
@@ -200,7 +205,10 @@ func TestPauseUnderLoad(t *testing.T) {
 		wg.Go(func() { exchange(t, s, c, random(1<<20), random(1<<20)) })
 	}
 	wg.Wait()
-	close(stop)
+	g.mu.Lock()
+	isOver = true
+	g.changed.Broadcast()
+	g.mu.Unlock()
 	pauser.Wait()
 }
 

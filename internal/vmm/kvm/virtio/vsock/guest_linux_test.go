@@ -68,6 +68,7 @@ type guest struct {
 	free       []uint16 // slots to send in
 	socks      map[key]*sock
 	listeners  map[uint32]func(*sock)
+	packets    int      // how many came
 	log        []header // what came that isn't data
 	events     int
 	holdRX     bool // buffers aren't given back
@@ -210,6 +211,8 @@ func (g *guest) giveBack() {
 }
 
 func (g *guest) receive(p []byte) {
+	g.packets++
+	g.changed.Broadcast()
 	h := parse((*[headerSize]byte)(p))
 	p = p[headerSize:]
 	if int(h.length) != len(p) || h.srcCID != hostCID && h.op != opReset || h.dstCID != guestCID {
