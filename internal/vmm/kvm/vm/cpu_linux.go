@@ -98,15 +98,17 @@ func (p *cpu) mayRun(unfinished *bool) bool {
 	v := p.vm
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for v.ended == nil && v.paused {
+	if v.ended == nil && v.paused {
 		if *unfinished {
 			p.setExit(true)
 			_, _ = api.Do(p.fd, api.Run, 0) // which only finishes the load
 			*unfinished = false
 		}
 		v.parked++
-		v.change.Broadcast()
-		v.change.Wait()
+		v.change.Broadcast() // once: processors that are parked would keep each other busy
+		for v.ended == nil && v.paused {
+			v.change.Wait()
+		}
 		v.parked--
 	}
 	p.setExit(false)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -189,6 +190,7 @@ func TestWatchedStoresRaiseEvents(t *testing.T) {
 
 // TestRestoredGuestGoesOn takes a guest in the middle of its work to another machine.
 func TestRestoredGuestGoesOn(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the processors that are paused leave it to others
 	// back: cmp dword [0x2000], 0; je back; mov [0xd0000010], ebx
 	v, _, _ := start(t, 2, "\x83\x3d\x00\x20\x00\x00\x00"+"\x74\xf7"+"\x89\x1d\x10\x00\x00\xd0"+reset+forever)
 	v.Pause()
