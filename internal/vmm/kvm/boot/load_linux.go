@@ -21,8 +21,6 @@ const (
 	mpTable     = 0xf0000
 	// highMemory is where memory begins that was never anything else.
 	highMemory = 0x100000
-	// firstMemory is how much Linux uses at first, from the initrd downwards, of its memory.
-	firstMemory = 16 << 20
 	// lowMemory is how much there is below what PCs had in between.
 	lowMemory = 0xa0000
 
@@ -58,6 +56,7 @@ func Load(m Machine, kernel, initrd *os.File) (Entry, error) {
 	if err != nil {
 		return Entry{}, fmt.Errorf("load the initrd: %w", err)
 	}
+	prepareFirst(m.Memory, at)
 	if err := writeMPTable(m.Memory, m.CPUs); err != nil {
 		return Entry{}, err
 	}
@@ -87,12 +86,14 @@ func loadKernel(m *memory.Memory, file *os.File) (entry, end uint64, err error) 
 			if err != nil {
 				return 0, 0, bad("it needs memory at %#x: %w", p.Paddr+p.Memsz, err)
 			}
-			m.Prepare(p.Paddr, p.Memsz)
+			if last := p.Paddr + p.Memsz; last > end {
+				m.Prepare(end, last-end) // also what is below the kernel, which it takes early
+				end = last
+			}
 			// What is beyond is zero already.
 			if _, err := file.ReadAt(b[:p.Filesz], int64(p.Off)); err != nil {
 				return 0, 0, err
 			}
-			end = max(end, p.Paddr+p.Memsz)
 		case elf.PT_NOTE:
 			if p.Filesz > 1<<20 {
 				return 0, 0, bad("notes of %d bytes", p.Filesz)
@@ -161,12 +162,25 @@ func loadInitrd(m *memory.Memory, file *os.File, behind []byte, kernelEnd uint64
 	if err != nil {
 		return 0, 0, err
 	}
-	m.Prepare(at-min(at-kernelEnd, firstMemory), size+firstMemory)
+	m.Prepare(at, size)
 	if _, err := io.ReadFull(io.NewSectionReader(file, 0, int64(fileSize)), b[:fileSize]); err != nil {
 		return 0, 0, err
 	}
 	copy(b[fileSize:], behind)
 	return at, size, nil
+}
+
+// prepareFirst prepares what Linux uses first of its memory: the end of all, or what is before
+// the initrd if that is there. Most of it describes the other pages, with 64 bytes each.
+func prepareFirst(m *memory.Memory, initrd uint64) {
+	regions := m.Regions()
+	last := regions[len(regions)-1]
+	end := initrd
+	if len(regions) > 1 {
+		end = last.Start + uint64(len(last.Bytes))
+	}
+	first := min(m.Size()/memory.Page*64+4<<20, end-last.Start)
+	m.Prepare(end-first, first)
 }
 
 // writeStartInfo writes struct hvm_start_info, and what it leads to.
