@@ -286,6 +286,18 @@ func makeCgroups(dirs []string, l Limits) error {
 	return nil
 }
 
+// unified opens the folder of a cgroup of version 2, or returns nil.
+func unified(dirs []string) *os.File {
+	if len(dirs) != 1 {
+		return nil // version 1 has a tree for each controller
+	}
+	f, err := os.OpenFile(dirs[0], unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil // who joins it will say why
+	}
+	return f
+}
+
 // joinCgroups puts the calling thread into a cgroup, with which the program begins.
 func joinCgroups(dirs []string) error {
 	for _, dir := range dirs {

@@ -25,6 +25,7 @@ type Command struct {
 	cmd     *exec.Cmd
 	entry   entry
 	report  *os.File // our end of the connection to the process; nil without a jail
+	cgroup  *os.File // in which it begins, if it can, until it has
 	oom     *os.File // counts what the out-of-memory killer did in the cgroup
 	killed  bool
 	cleanup sync.Once
@@ -57,6 +58,7 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 			return nil, layerError(Cgroup, err)
 		}
 		c.oom = oomCounter(p.Cgroups)
+		c.cgroup = unified(p.Cgroups)
 	}
 	ours, theirs, err := connection()
 	if err != nil {
@@ -84,7 +86,7 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 // Start starts the process and returns when it has become the program. If a layer
 // can't be built, nothing runs. The process is killed when the calling thread ends.
 func (c *Command) Start() error {
-	err := c.cmd.Start()
+	err := c.start()
 	if c.report == nil {
 		return err
 	}
@@ -102,6 +104,23 @@ func (c *Command) Start() error {
 		_ = c.Close()
 	}
 	return err
+}
+
+// start starts the process: in its cgroup if the kernel can do that (clone3, which
+// containers may forbid), for to join it later takes as long as until nobody in the system
+// makes or ends a thread.
+func (c *Command) start() error {
+	if c.cgroup != nil {
+		defer c.cgroup.Close()
+		inside, attributes := *c.cmd, *c.cmd.SysProcAttr
+		attributes.UseCgroupFD, attributes.CgroupFD = true, int(c.cgroup.Fd())
+		inside.SysProcAttr = &attributes
+		if inside.Start() == nil {
+			c.cmd, c.entry.Cgroups = &inside, nil
+			return nil
+		}
+	}
+	return c.cmd.Start()
 }
 
 // converse tells the process what to become, and hears whether it has.
@@ -132,6 +151,9 @@ func (c *Command) Close() (err error) {
 	c.cleanup.Do(func() {
 		if c.report != nil {
 			_ = c.report.Close()
+		}
+		if c.cgroup != nil {
+			_ = c.cgroup.Close()
 		}
 		if c.oom != nil {
 			c.killed = oomKills(c.oom) > 0
