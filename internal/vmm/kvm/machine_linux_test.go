@@ -193,7 +193,7 @@ func TestMachine(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 			console, err := os.ReadFile(spec.Console)
-			if err != nil || string(console) != "Linux says console=hvc0 quiet panic=-1 reboot=k pci=off dummy.numdummies=0\r\n" {
+			if err != nil || string(console) != "Linux says console=hvc0 quiet panic=-1 reboot=k tsc=reliable pci=off dummy.numdummies=0\r\n" {
 				t.Errorf("console %q, %v", console, err)
 			}
 			disk, err := os.ReadFile(spec.Disks[1].Path)
