@@ -24,6 +24,11 @@ test: build ## run all tests; installs what they need
 	scripts/install-test-deps
 	scripts/test
 
+.PHONY: test-kvm
+test-kvm: agent ## run boxes and tests on KVM, emulated where there is none
+	scripts/install-packages qemu-system-x86 busybox-static e2fsprogs
+	$(GO) test -count 1 -timeout 60m -tags $(TAGS) -v ./test/kvmlab
+
 .PHONY: soak
 soak: build ## kill, fill and damage at random for 100 rounds; stream 1 GiB
 	scripts/install-test-deps
@@ -38,6 +43,11 @@ lint: ## check formatting and run the linters
 bench: build ## measure speed and size against what they are compared to
 	scripts/install-test-deps
 	scripts/bench
+
+.PHONY: bench-kvm
+bench-kvm: agent ## measure our VMM beside QEMU on KVM, emulated where there is none
+	scripts/install-packages qemu-system-x86 busybox-static e2fsprogs
+	scripts/bench-kvm
 
 .PHONY: guest
 guest: ## build the guest agent and pack it for embedding
@@ -82,4 +92,4 @@ clean: ## remove what was built
 
 .PHONY: help
 help: ## say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' Makefile | expand -t 12

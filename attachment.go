@@ -12,8 +12,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
@@ -89,7 +89,7 @@ func (c *Command) attach(ctx context.Context, r *run, open *boxlitev1.AttachOpen
 	}
 	if err != nil {
 		defer a.leave()
-		return nil, a.lost(protocol.FromStatus(err))
+		return nil, a.lost(rpc.FromStatus(err))
 	}
 	go a.receive(c.Stdin)
 	return a, nil
@@ -208,7 +208,7 @@ func (a *attachment) receive(stdin io.Reader) {
 	for {
 		response, err := a.stream.Recv()
 		if err != nil {
-			a.err = a.lost(protocol.FromStatus(err))
+			a.err = a.lost(rpc.FromStatus(err))
 			return
 		}
 		switch kind := response.GetKind().(type) {
@@ -297,14 +297,14 @@ func (a *attachment) signal(ctx context.Context, number uint32, group bool) erro
 	default:
 	}
 	_, err := a.client.Signal(ctx, &boxlitev1.SignalRequest{Id: a.id, Signal: number, Group: group})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 func (a *attachment) resize(ctx context.Context, rows, cols int) error {
 	_, err := a.client.Resize(ctx, &boxlitev1.ResizeRequest{
 		Id: a.id, Size: &boxlitev1.TerminalSize{Rows: uint32(max(0, rows)), Cols: uint32(max(0, cols))},
 	})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 // lost explains a broken connection: most often the box has ended.

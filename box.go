@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/box"
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/shim"
 	"github.com/boxlite-go/boxlite/internal/stage"
 )
@@ -124,7 +124,7 @@ func (rt *Runtime) stop(ctx context.Context, id string, grace time.Duration, for
 		return rt.discard(l)
 	}
 	if detail := record.GetError(); detail != nil {
-		return errors.Join(protocol.FromDetail(detail), problem)
+		return errors.Join(rpc.FromDetail(detail), problem)
 	}
 	return problem
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // startExec starts a command beside the main process.
@@ -114,7 +115,7 @@ func (c *Command) startMain(ctx context.Context) (*attachment, error) {
 		if err != nil {
 			a.leave()
 		}
-		return protocol.FromStatus(err)
+		return rpc.FromStatus(err)
 	}
 	how := launch{size: c.size(), begin: begin}
 	var r *run

@@ -36,7 +36,8 @@ type Check struct {
 
 // Diagnosis is what [Runtime.Doctor] finds.
 type Diagnosis struct {
-	// CanStart says whether a box can be started on this host, now.
+	// CanStart says whether a box can be started on this host, now: by Options.Engine, if
+	// that names an engine, or else by any.
 	CanStart bool    `json:"canStart"`
 	Checks   []Check `json:"checks"`
 }
@@ -57,7 +58,8 @@ func (rt *Runtime) Doctor(ctx context.Context) (Diagnosis, error) {
 	works := false
 	for _, result := range engines.ProbeAll(ctx) {
 		c := checkEngine(result)
-		works = works || c.Status != CheckFailed
+		chosen := rt.options.Engine == "" || rt.options.Engine == result.Engine
+		works = works || chosen && c.Status != CheckFailed
 		d.Checks = append(d.Checks, c)
 	}
 	jailed, err := rt.checkJail(ctx)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // Execution describes a command that runs in a box, or has run.
@@ -62,7 +62,7 @@ func (b *Box) Executions(ctx context.Context) ([]Execution, error) {
 func (r *run) executions(ctx context.Context) ([]Execution, error) {
 	response, err := boxlitev1.NewExecutionClient(r.client.Guest()).List(ctx, &boxlitev1.ListRequest{})
 	if err != nil {
-		return nil, protocol.FromStatus(err)
+		return nil, rpc.FromStatus(err)
 	}
 	list := make([]Execution, 0, len(response.GetExecutions()))
 	for _, e := range response.GetExecutions() {

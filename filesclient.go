@@ -10,8 +10,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
@@ -43,7 +43,7 @@ func (c *filesClient) failed(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	err = protocol.FromStatus(err)
+	err = rpc.FromStatus(err)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // Rename gives the box another name, whether it runs or not. A name that another
@@ -71,7 +72,7 @@ func (b *Box) Signal(ctx context.Context, signal string) error {
 		Id: protocol.MainExecution, Signal: number,
 	})
 	if err != nil {
-		err = protocol.FromStatus(err)
+		err = rpc.FromStatus(err)
 		return &Error{Kind: kindOfCause(err), Op: op, Box: b.config.Label(), Err: err}
 	}
 	return nil

@@ -6,8 +6,8 @@ import (
 	"io"
 	"os"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // pipes are those between a command and the program, as [Command.StdinPipe] makes
@@ -49,7 +49,7 @@ func (a *attachment) awaitDone() {
 		response, err := a.client.Wait(ctx, &boxlitev1.WaitRequest{Id: a.id})
 		status := response.GetStatus()
 		switch {
-		case ctx.Err() != nil, errors.Is(protocol.FromStatus(err), ErrNotFound): // ended long ago, and forgotten
+		case ctx.Err() != nil, errors.Is(rpc.FromStatus(err), ErrNotFound): // ended long ago, and forgotten
 		case err != nil, status.GetSignal() != 0, status.GetTimedOut():
 			a.closePipes()
 		}

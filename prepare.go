@@ -160,7 +160,7 @@ func (rt *Runtime) shimSpec(l *box.Locked, p parts, state box.State) shim.Spec {
 		VM: vmm.Spec{
 			Box:    l.ID,
 			Kernel: p.boot.Kernel, Initrd: p.boot.Initrd,
-			CPUs: l.Config.CPUs, MemoryMiB: l.Config.MemoryMiB,
+			CPUs: l.Config.CPUs, MemoryMiB: l.Config.MemoryMiB, HugePages: l.Config.HugePages,
 			Disks: []vmm.Disk{
 				{Path: p.imageDisk, Serial: protocol.SerialImage, ReadOnly: true},
 				{Path: filepath.Join(dir, fileDisk), Serial: protocol.SerialBox},

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // Process is a process in a box, as the box's guest describes it.
@@ -61,7 +61,7 @@ func (b *Box) Processes(ctx context.Context) ([]Process, error) {
 	defer cancel()
 	response, err := boxlitev1.NewGuestClient(r.client.Guest()).Processes(guestCtx, &boxlitev1.ProcessesRequest{})
 	if err != nil {
-		err = protocol.FromStatus(err)
+		err = rpc.FromStatus(err)
 		return nil, &Error{Kind: kindOfCause(err), Op: "list the processes of the box", Box: b.config.Label(), Err: err}
 	}
 	return processesOf(response), nil

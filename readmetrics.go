@@ -12,8 +12,8 @@ import (
 	"github.com/boxlite-go/boxlite/internal/audit"
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/disk"
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
@@ -81,7 +81,7 @@ func (rt *Runtime) metricsOf(ctx context.Context, record box.Record) (BoxMetrics
 	case ctx.Err() != nil:
 		return m, &Error{Kind: ErrTimeout, Op: "read metrics", Box: record.Config.Label(), Err: context.Cause(ctx)}
 	case err != nil:
-		m.GuestError = protocol.FromStatus(err).Error()
+		m.GuestError = rpc.FromStatus(err).Error()
 	default:
 		m.setGuest(stats)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/box"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
@@ -105,7 +106,7 @@ func (b *Box) explainLoss(r *run, err error, doing string) error {
 	case e != nil:
 		return &Error{Kind: ErrStopped, Err: errors.New("the box ended" + doing)}
 	case record.GetError() != nil:
-		return protocol.FromDetail(record.GetError())
+		return rpc.FromDetail(record.GetError())
 	}
 	return &Error{Kind: ErrStopped, Err: fmt.Errorf("the box was %s%s", record.GetReason(), doing)}
 }

@@ -4,20 +4,14 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/boxlite-go/boxlite/internal/jail"
+	_ "github.com/boxlite-go/boxlite/internal/entry" // has had its turn by now
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
-// init turns the program into what it was started as, if that is a part of BoxLite.
-// Nothing of the program itself runs then.
+// init turns the program into a shim, if it was started as one. Nothing of the program
+// itself runs then.
 func init() {
-	if len(os.Args) == 0 {
-		return
-	}
-	switch filepath.Base(os.Args[0]) {
-	case shim.Name:
+	if len(os.Args) > 0 && filepath.Base(os.Args[0]) == shim.Name {
 		os.Exit(shim.Main())
-	case jail.Name:
-		os.Exit(jail.Main())
 	}
 }

@@ -32,6 +32,10 @@ type BoxSpec struct {
 	CPUs int
 	// MemoryMiB is the machine's memory, at least 64. 0 means 512.
 	MemoryMiB int
+	// HugePages asks the host for large pages for that memory, where it has them: fewer
+	// misses for programs that use much of it, and memory that comes and goes in pieces of
+	// 2 MiB.
+	HugePages bool
 	// DiskGiB is how large the box's disk can grow, up to 1024. It takes up on
 	// the host what is written to it. 0 means 10.
 	DiskGiB int
@@ -168,7 +172,7 @@ func (s BoxSpec) config() (box.Config, error) {
 	return box.Config{
 		Name: s.Name, Image: s.Image, Platform: s.Platform,
 		CPUs:      orDefault(s.CPUs, defaultCPUs),
-		MemoryMiB: orDefault(s.MemoryMiB, defaultMemoryMiB),
+		MemoryMiB: orDefault(s.MemoryMiB, defaultMemoryMiB), HugePages: s.HugePages,
 		DiskBytes: int64(orDefault(s.DiskGiB, defaultDiskGiB)) << 30,
 		Env:       s.Env, Dir: s.Dir, User: s.User,
 		Entrypoint: s.Entrypoint, Cmd: s.Cmd, ImageCommand: s.ImageCommand,

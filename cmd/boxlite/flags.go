@@ -105,6 +105,7 @@ type boxFlags struct {
 	name       string
 	cpus       int
 	memory     sizeFlag
+	hugePages  bool
 	disk       sizeFlag
 	entrypoint string
 	autoRemove bool
@@ -127,6 +128,7 @@ func (f *boxFlags) define(c *cobra.Command) {
 	flags.SetInterspersed(false) // what follows IMAGE is the command's
 	flags.StringVar(&f.name, "name", "", "name of the box")
 	flags.IntVar(&f.cpus, "cpus", 0, "number of virtual CPUs (default 1)")
+	flags.BoolVar(&f.hugePages, "huge-pages", false, "ask this host for large pages for the machine's memory")
 	flags.Var(&f.memory, "memory", "memory of the machine in MiB, or as 512m, 2g (default 512)")
 	flags.Var(&f.disk, "disk-size", "how large the box's disk can grow, in GB (default 10)")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "run `COMMAND` instead of the image's entrypoint")
@@ -178,7 +180,7 @@ func (f *boxFlags) spec(c *cobra.Command, args []string) (boxlite.BoxSpec, error
 	}
 	s := boxlite.BoxSpec{
 		Name: f.name, Image: image, Platform: f.platform,
-		CPUs: f.cpus, MemoryMiB: f.memory.units, DiskGiB: f.disk.units,
+		CPUs: f.cpus, MemoryMiB: f.memory.units, HugePages: f.hugePages, DiskGiB: f.disk.units,
 		Env: env, Dir: f.dir, User: f.user, TTY: f.tty, Stdin: f.stdin,
 		ImageCommand: true, AutoRemove: f.autoRemove, Engine: f.engine,
 	}

@@ -29,6 +29,7 @@ type Config struct {
 
 	CPUs      int   `json:"cpus"`
 	MemoryMiB int   `json:"memoryMiB"`
+	HugePages bool  `json:"hugePages,omitempty"`
 	DiskBytes int64 `json:"diskBytes"`
 
 	Env  []string `json:"env,omitempty"`

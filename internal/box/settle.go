@@ -9,6 +9,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
@@ -118,7 +119,7 @@ func lastExit(dir string) *boxlitev1.ExitRecord {
 	}
 	return &boxlitev1.ExitRecord{
 		Reason: ReasonLost, UnixNanos: time.Now().UnixNano(),
-		Error: protocol.ToDetail(&protocol.Error{Kind: protocol.KindEngine, Err: cause}),
+		Error: rpc.ToDetail(&protocol.Error{Kind: protocol.KindEngine, Err: cause}),
 	}
 }
 
@@ -138,7 +139,7 @@ func (s State) Ended(record *boxlitev1.ExitRecord) State {
 	}
 	s.Error = nil
 	if detail := record.GetError(); detail != nil {
-		s.Error = FailureOf(protocol.FromDetail(detail))
+		s.Error = FailureOf(rpc.FromDetail(detail))
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
@@ -48,7 +49,7 @@ func TestEnded(t *testing.T) {
 		"stop of an idle box": {Stopping, &boxlitev1.ExitRecord{Reason: shim.ReasonStopped}, Stopped, -1, 0},
 		"failed start": {
 			Starting, &boxlitev1.ExitRecord{
-				Reason: shim.ReasonFailed, Error: protocol.ToDetail(&protocol.Error{Kind: protocol.KindEngine, Op: "boot"}),
+				Reason: shim.ReasonFailed, Error: rpc.ToDetail(&protocol.Error{Kind: protocol.KindEngine, Op: "boot"}),
 			}, Failed, -1, protocol.KindEngine,
 		},
 		"failure while stopping": {Stopping, &boxlitev1.ExitRecord{Reason: shim.ReasonFailed}, Stopped, -1, 0},

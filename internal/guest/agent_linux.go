@@ -13,18 +13,26 @@ import (
 	"github.com/boxlite-go/boxlite/internal/guest/files"
 	"github.com/boxlite-go/boxlite/internal/guest/sockets"
 	"github.com/boxlite-go/boxlite/internal/portal"
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 )
 
 // Main is the agent. It never returns: when the host closes the portal, or
-// something that it can't do without fails, the machine powers off.
+// something that it can't do without fails, the machine ends.
 func Main() {
 	err := run(context.Background())
 	fmt.Fprintln(os.Stderr, "boxlite-guest:", err)
-	unix.Sync()
-	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	endMachine()
 	os.Exit(1)
+}
+
+// endMachine powers the machine off; or resets it, which to a VMM is the same, if it can't
+// be powered off: those with a virtio-serial port can.
+func endMachine() {
+	unix.Sync()
+	if findPort(classPorts) != "" {
+		_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	}
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 }
 
 func run(ctx context.Context) error {
@@ -34,15 +42,11 @@ func run(ctx context.Context) error {
 	if err := boot(); err != nil {
 		return err
 	}
-	port, err := openPort()
+	host, err := meetHost(ctx)
 	if err != nil {
 		return err
 	}
-	session, err := portal.Server(ctx, port, protocol.PortAgent)
-	if err != nil {
-		return err
-	}
-	return newServer(ctx).Serve(session.Listener(protocol.PortAgent))
+	return newServer(ctx).Serve(host)
 }
 
 // newServer returns the gRPC server with the agent's services.

@@ -4,11 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/boxlite-go/boxlite/internal/protocol"
 )
 
 const (
@@ -78,24 +75,4 @@ func boot() error {
 	}
 	// Neither a core file nor another process may show the agent's memory.
 	return unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
-}
-
-// openPort opens the virtio-serial port that carries the portal.
-func openPort() (*os.File, error) {
-	const class = "/sys/class/virtio-ports"
-	ports, err := os.ReadDir(class)
-	if err != nil {
-		return nil, err
-	}
-	for _, port := range ports {
-		name, err := os.ReadFile(filepath.Join(class, port.Name(), "name"))
-		if err == nil && strings.TrimSpace(string(name)) == protocol.PortName {
-			fd, err := unix.Open(filepath.Join("/dev", port.Name()), unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return nil, &os.PathError{Op: "open", Path: "/dev/" + port.Name(), Err: err}
-			}
-			return os.NewFile(uintptr(fd), protocol.PortName), nil
-		}
-	}
-	return nil, fmt.Errorf("no virtio-serial port is named %q", protocol.PortName)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/guest/sockets"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // containerService serves boxlite.v1.Container.
@@ -37,22 +38,22 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.request != nil {
-		return nil, protocol.ToStatus(&protocol.Error{
+		return nil, rpc.ToStatus(&protocol.Error{
 			Kind: protocol.KindInvalidState, Op: "set up the container", Err: errors.New("it is set up already"),
 		})
 	}
 	s.request = r
 	if err := mountRoot(r.GetImageDisk(), r.GetBoxDisk()); err != nil {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "set up the container", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "set up the container", Err: err})
 	}
 	disk, err := os.Open(dirBox)
 	if err != nil {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "set up the container", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "set up the container", Err: err})
 	}
 	s.disk = disk
 	cgroup, err := makeCgroup()
 	if err != nil {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "set up the container", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "set up the container", Err: err})
 	}
 	c, err := container.New(ctx, container.Config{
 		Root:           dirContainer,
@@ -67,7 +68,7 @@ func (s *containerService) Init(ctx context.Context, r *boxlitev1.ContainerInitR
 		Capabilities:   (*protocol.Capabilities)(r.Capabilities),
 	})
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	s.container = c
 	s.executions.open(c)
@@ -90,7 +91,7 @@ func (s *containerService) Start(context.Context, *boxlitev1.ContainerStartReque
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.container == nil || s.started {
-		return nil, protocol.ToStatus(&protocol.Error{
+		return nil, rpc.ToStatus(&protocol.Error{
 			Kind: protocol.KindInvalidState, Op: "start the container",
 			Err: errors.New("it is not set up, or has been started before"),
 		})
@@ -103,7 +104,7 @@ func (s *containerService) Start(context.Context, *boxlitev1.ContainerStartReque
 		Id: protocol.MainExecution, Process: s.request.GetMain(), Stdin: s.request.GetMainStdin(),
 	})
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.ContainerStartResponse{ExecutionId: e.id}, nil
 }
@@ -111,11 +112,11 @@ func (s *containerService) Start(context.Context, *boxlitev1.ContainerStartReque
 func (s *containerService) Wait(ctx context.Context, _ *boxlitev1.ContainerWaitRequest) (*boxlitev1.ContainerWaitResponse, error) {
 	e, err := s.executions.get(ctx, protocol.MainExecution)
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	status, err := e.out.wait(ctx)
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.ContainerWaitResponse{Status: status}, nil
 }

@@ -1,5 +1,5 @@
 // Package guest is the agent: PID 1 of a box's virtual machine. It mounts what
-// it needs, opens the portal to the host and serves gRPC on it:
+// it needs, greets the host over a virtio-serial port or a socket device, and serves gRPC:
 //
 //   - Guest: the machine as a whole (clock, hostname, shutdown);
 //   - Container: the box's root filesystem and main process;

@@ -8,6 +8,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // executionService serves boxlite.v1.Execution.
@@ -19,7 +20,7 @@ type executionService struct {
 func (s *executionService) Start(_ context.Context, r *boxlitev1.StartRequest) (*boxlitev1.StartResponse, error) {
 	e, err := s.executions.start(r)
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return started(e), nil
 }
@@ -31,11 +32,11 @@ func started(e *execution) *boxlitev1.StartResponse {
 func (s *executionService) Wait(ctx context.Context, r *boxlitev1.WaitRequest) (*boxlitev1.WaitResponse, error) {
 	e, err := s.executions.get(ctx, r.GetId())
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	status, err := e.out.wait(ctx)
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.WaitResponse{Status: status}, nil
 }
@@ -46,7 +47,7 @@ func (s *executionService) Signal(ctx context.Context, r *boxlitev1.SignalReques
 		err = e.signal(r.GetSignal(), r.GetGroup())
 	}
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.SignalResponse{}, nil
 }
@@ -57,7 +58,7 @@ func (s *executionService) Resize(ctx context.Context, r *boxlitev1.ResizeReques
 		err = e.resize(r.GetSize())
 	}
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.ResizeResponse{}, nil
 }
@@ -65,7 +66,7 @@ func (s *executionService) Resize(ctx context.Context, r *boxlitev1.ResizeReques
 func (s *executionService) Attach(stream grpc.BidiStreamingServer[boxlitev1.AttachRequest, boxlitev1.AttachResponse]) error {
 	s.executions.clients.add()
 	defer s.executions.clients.done()
-	return protocol.ToStatus(s.attach(stream))
+	return rpc.ToStatus(s.attach(stream))
 }
 
 func (s *executionService) attach(stream grpc.BidiStreamingServer[boxlitev1.AttachRequest, boxlitev1.AttachResponse]) error {

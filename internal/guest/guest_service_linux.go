@@ -9,6 +9,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // guestService serves boxlite.v1.Guest.
@@ -30,13 +31,13 @@ func (s *guestService) Init(_ context.Context, r *boxlitev1.GuestInitRequest) (*
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.init {
-		return nil, protocol.ToStatus(&protocol.Error{
+		return nil, rpc.ToStatus(&protocol.Error{
 			Kind: protocol.KindInvalidState, Op: "prepare the guest", Err: errors.New("it is prepared already"),
 		})
 	}
 	response, err := prepareMachine(r)
 	if err != nil {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindEngine, Op: "prepare the guest", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: protocol.KindEngine, Op: "prepare the guest", Err: err})
 	}
 	s.init = true
 	return response, nil
@@ -48,7 +49,7 @@ func (s *guestService) SetTime(_ context.Context, r *boxlitev1.SetTimeRequest) (
 		return &boxlitev1.SetTimeResponse{}, nil
 	}
 	if err := setTime(r.GetUnixNanos()); err != nil {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindEngine, Op: "set the guest's clock", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: protocol.KindEngine, Op: "set the guest's clock", Err: err})
 	}
 	return &boxlitev1.SetTimeResponse{}, nil
 }
@@ -65,7 +66,7 @@ func (s *guestService) Shutdown(ctx context.Context, r *boxlitev1.ShutdownReques
 	s.container.executions.clients.wait(ctx)
 	s.container.executions.forgetLogs()
 	if err := s.container.unmount(); err != nil {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "write the box's files to its disk", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: protocol.KindStorage, Op: "write the box's files to its disk", Err: err})
 	}
 	return &boxlitev1.ShutdownResponse{}, nil
 }

@@ -1,6 +1,7 @@
 package guest
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -78,6 +79,32 @@ func addEntropy(seed []byte) error {
 	pool.bits, pool.size = int32(n*8), int32(n)
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), unix.RNDADDENTROPY, uintptr(unsafe.Pointer(&pool))); errno != 0 {
 		return os.NewSyscallError("RNDADDENTROPY", errno)
+	}
+	return nil
+}
+
+// renewEntropy has random numbers begin anew, with what the host gives to this machine: others
+// may go on from the same memory.
+func renewEntropy() error {
+	f, err := os.Open("/dev/hwrng")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	seed := make([]byte, 64)
+	if _, err := io.ReadFull(f, seed); err != nil {
+		return err
+	}
+	if err := addEntropy(seed); err != nil {
+		return err
+	}
+	random, err := os.OpenFile("/dev/urandom", os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer random.Close()
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, random.Fd(), unix.RNDRESEEDCRNG, 0); errno != 0 {
+		return os.NewSyscallError("RNDRESEEDCRNG", errno)
 	}
 	return nil
 }

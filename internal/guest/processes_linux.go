@@ -15,6 +15,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
@@ -33,7 +34,7 @@ var errBusy = errors.New("the processes of the container are being listed alread
 // and no more than one thread is ever held up.
 func (s *guestService) Processes(ctx context.Context, _ *boxlitev1.ProcessesRequest) (*boxlitev1.ProcessesResponse, error) {
 	fail := func(kind protocol.Kind, err error) (*boxlitev1.ProcessesResponse, error) {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: kind, Op: "list the processes", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: kind, Op: "list the processes", Err: err})
 	}
 	if !s.listing.TryLock() {
 		return fail(protocol.KindResourceExhausted, errBusy)
@@ -55,7 +56,7 @@ func (s *guestService) Processes(ctx context.Context, _ *boxlitev1.ProcessesRequ
 		}
 		return a.response, nil
 	case <-ctx.Done():
-		return nil, protocol.ToStatus(context.Cause(ctx))
+		return nil, rpc.ToStatus(context.Cause(ctx))
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // maxCgroups bounds how many cgroups of the container are looked at.
@@ -22,7 +23,7 @@ const maxCgroups = 1024
 func (s *guestService) Stats(context.Context, *boxlitev1.StatsRequest) (*boxlitev1.StatsResponse, error) {
 	stats, err := readStats()
 	if err != nil {
-		return nil, protocol.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "read the guest's metrics", Err: err})
+		return nil, rpc.ToStatus(&protocol.Error{Kind: protocol.KindInternal, Op: "read the guest's metrics", Err: err})
 	}
 	stats.Commands = s.container.executions.counters.stats()
 	return stats, nil

@@ -74,13 +74,14 @@ func (s *session) dropDamaged(ctx context.Context, d digest.Digest) (dropped boo
 		return false
 	}
 	for _, l := range manifest.Layers {
-		if s.store.isIntact(ctx, l) || ctx.Err() != nil {
+		unlock, ok := s.store.tryLockItem(l.Digest)
+		if !ok {
 			continue
 		}
-		if unlock, ok := s.store.tryLockItem(l.Digest); ok {
+		if !s.store.isIntact(ctx, l) && ctx.Err() == nil {
 			dropped = os.RemoveAll(s.store.blobPath(l.Digest)) == nil || dropped
-			unlock()
 		}
+		unlock()
 	}
 	return dropped
 }

@@ -3,6 +3,8 @@ package image
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,8 +15,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/opencontainers/go-digest"
 )
 
 // The test program plays another process that uses the same store, if it is told
@@ -109,6 +113,33 @@ func TestSeveralProcessesPullOneImageOnce(t *testing.T) {
 		t.Errorf("there are the disks %q", disks)
 	}
 	wantClean(t, s)
+}
+
+// Who fetches a blob holds its lock: until then, nobody else takes it for damaged.
+func TestPullLeavesLockedBlobs(t *testing.T) {
+	host := startRegistry(t)
+	image := imageOf(t, tarOf(t, "a", "x"))
+	push(t, image, host+"/app")
+	s := openStore(t, Options{})
+	id, _ := image.ConfigName()
+	config := digest.Digest(id.String())
+	unlock, err := s.lockItem(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.blobPath(config), []byte("half of it"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := s.Pull(ctx, host+"/app", PullOptions{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the pull did not wait: %v", err)
+	}
+	if _, err := os.Stat(s.blobPath(config)); err != nil {
+		t.Error(err)
+	}
+	unlock()
+	mustPull(t, s, host+"/app") // replaces it
 }
 
 // A process that is killed while it pulls leaves files that the next one uses or

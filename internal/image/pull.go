@@ -111,9 +111,6 @@ type puller struct {
 	variant  string // of the processor, that an index says the image is for
 	stdin    io.Reader
 	reporter *reporter
-	// verify says that blobs of the store are not trusted: there is no disk of
-	// the image, which would have been made of them.
-	verify bool
 }
 
 // content is where the blobs of an image come from.
@@ -143,12 +140,11 @@ func (p *puller) fetch(ctx context.Context, from content) (Image, error) {
 	if err := p.keep(ctx, append(doc.digests(), digest.FromBytes(manifest))...); err != nil {
 		return Image{}, err
 	}
-	p.verify = !isWhole(p.store.diskPath(digest.FromBytes(manifest)))
-	// The configuration first: it tells whether the rest is any use.
-	if _, err := p.store.readConfig(doc.Config.Digest); err != nil {
-		_ = os.RemoveAll(p.store.blobPath(doc.Config.Digest)) // damaged, or not there
-	}
-	if err := p.get(ctx, from, doc.Config); err != nil {
+	// Without a disk of the image, which was made of them, its layers aren't trusted.
+	verify := !isWhole(p.store.diskPath(digest.FromBytes(manifest)))
+	// The configuration first: it tells whether the rest is any use. It is small, and
+	// never trusted.
+	if err := p.get(ctx, from, doc.Config, true); err != nil {
 		return Image{}, err
 	}
 	config, err := p.store.readConfig(doc.Config.Digest)
@@ -161,7 +157,7 @@ func (p *puller) fetch(ctx context.Context, from content) (Image, error) {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(parallelLayers)
 	for _, l := range distinct(doc.Layers) {
-		group.Go(func() error { return p.get(groupCtx, from, l) })
+		group.Go(func() error { return p.get(groupCtx, from, l, verify) })
 	}
 	if err := group.Wait(); err != nil {
 		return Image{}, err
@@ -193,8 +189,10 @@ func (p *puller) resolve(ctx context.Context, from content) ([]byte, *document, 
 	return nil, nil, errors.New("its index is nested too deeply")
 }
 
-// get fetches a blob, unless the store has it.
-func (p *puller) get(ctx context.Context, from content, desc ocispec.Descriptor) error {
+// get fetches a blob, unless the store has it, intact if verify says to look. What is
+// damaged goes, which only the holder of the blob's lock may say: to others, it may just
+// not have come yet.
+func (p *puller) get(ctx context.Context, from content, desc ocispec.Descriptor, verify bool) error {
 	done := func(n int64) {
 		p.reporter.report(Progress{Phase: "download", Layer: desc.Digest.String(), Done: n, Total: desc.Size})
 	}
@@ -203,9 +201,15 @@ func (p *puller) get(ctx context.Context, from content, desc ocispec.Descriptor)
 		return err
 	}
 	defer unlock()
-	if p.store.hasBlob(desc) && (!p.verify || p.store.isIntact(ctx, desc)) {
+	if p.store.hasBlob(desc) && (!verify || p.store.isIntact(ctx, desc)) {
 		done(desc.Size)
 		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(p.store.blobPath(desc.Digest)); err != nil {
+		return err
 	}
 	done(0)
 	if err := from.blob(ctx, p.session, desc, done); err != nil {

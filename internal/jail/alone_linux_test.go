@@ -29,7 +29,7 @@ func holdsAlone(t *testing.T, l Layer, attacks ...string) {
 	p.Layers = s.Layers
 	task := newTarget(t).task(RoleQEMU, p)
 	task.Only = attacks
-	for _, name := range runHostile(t, buildHostile(t), p, task) {
+	for _, name := range runHostile(t, buildHostile(t), p, RoleQEMU, task) {
 		t.Errorf("%s: it succeeded", name)
 	}
 }

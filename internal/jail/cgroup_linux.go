@@ -286,10 +286,28 @@ func makeCgroups(dirs []string, l Limits) error {
 	return nil
 }
 
-// joinCgroups puts the calling process into a cgroup.
+// unified opens the folder of a cgroup of version 2, or returns nil.
+func unified(dirs []string) *os.File {
+	if len(dirs) != 1 {
+		return nil // version 1 has a tree for each controller
+	}
+	f, err := os.OpenFile(dirs[0], unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil // who joins it will say why
+	}
+	return f
+}
+
+// joinCgroups puts the calling thread into a cgroup, with which the program begins.
 func joinCgroups(dirs []string) error {
 	for _, dir := range dirs {
-		if err := writeExisting(filepath.Join(dir, "cgroup.procs"), "0"); err != nil {
+		// Version 1 lets a thread join alone. For all of a process, the kernel first waits
+		// until nobody in the system makes or ends a thread, often for 20 ms and more.
+		err := writeExisting(filepath.Join(dir, "tasks"), "0")
+		if errors.Is(err, fs.ErrNotExist) {
+			err = writeExisting(filepath.Join(dir, "cgroup.procs"), "0")
+		}
+		if err != nil {
 			return err
 		}
 	}

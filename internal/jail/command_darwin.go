@@ -21,6 +21,11 @@ type Command struct{ cmd *exec.Cmd }
 
 // Command returns a program that is to run in the jail.
 func (p Plan) Command(process Process) (*Command, error) {
+	if process.Self != "" {
+		return nil, &protocol.Error{
+			Kind: protocol.KindEngine, Op: "start " + process.Self, Err: errors.New("this system has no VMM of our own"),
+		}
+	}
 	cmd := &exec.Cmd{
 		Path: process.Program, Args: append([]string{process.Program}, process.Args...),
 		Env: []string{}, Dir: "/", Stderr: process.Stderr, ExtraFiles: process.Files,

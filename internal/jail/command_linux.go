@@ -25,6 +25,7 @@ type Command struct {
 	cmd     *exec.Cmd
 	entry   entry
 	report  *os.File // our end of the connection to the process; nil without a jail
+	cgroup  *os.File // in which it begins, if it can, until it has
 	oom     *os.File // counts what the out-of-memory killer did in the cgroup
 	killed  bool
 	cleanup sync.Once
@@ -46,6 +47,9 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 	}
 	if len(p.Layers) == 0 {
 		c.cmd.Path, c.cmd.Args = process.Program, append([]string{process.Program}, process.Args...)
+		if process.Self != "" {
+			c.cmd.Path, c.cmd.Args[0] = executable, process.Self
+		}
 		return c, nil
 	}
 	if p.Has(Cgroup) {
@@ -54,6 +58,7 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 			return nil, layerError(Cgroup, err)
 		}
 		c.oom = oomCounter(p.Cgroups)
+		c.cgroup = unified(p.Cgroups)
 	}
 	ours, theirs, err := connection()
 	if err != nil {
@@ -66,10 +71,13 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 	c.cmd.Args = []string{Name, strconv.Itoa(firstFile + len(process.Files))}
 	c.entry = entry{
 		Layers: p.Layers, Cgroups: p.Cgroups, Role: process.Role, Program: process.Program, Args: process.Args,
-		Read: process.Read, Devices: process.Devices, Limits: process.Limits,
+		Self: process.Self, Read: process.Read, Devices: process.Devices, Limits: process.Limits,
 	}
 	if p.Has(Namespaces) {
 		c.entry.User = userOf(process.Box, process.Devices)
+		if process.Self != "" && !othersMayExecute(executable) {
+			c.entry.User = user{}
+		}
 		enterNamespaces(c.cmd.SysProcAttr, c.entry.User)
 	}
 	return c, nil
@@ -78,7 +86,7 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 // Start starts the process and returns when it has become the program. If a layer
 // can't be built, nothing runs. The process is killed when the calling thread ends.
 func (c *Command) Start() error {
-	err := c.cmd.Start()
+	err := c.start()
 	if c.report == nil {
 		return err
 	}
@@ -96,6 +104,23 @@ func (c *Command) Start() error {
 		_ = c.Close()
 	}
 	return err
+}
+
+// start starts the process: in its cgroup if the kernel can do that (clone3, which
+// containers may forbid), for to join it later takes as long as until nobody in the system
+// makes or ends a thread.
+func (c *Command) start() error {
+	if c.cgroup != nil {
+		defer c.cgroup.Close()
+		inside, attributes := *c.cmd, *c.cmd.SysProcAttr
+		attributes.UseCgroupFD, attributes.CgroupFD = true, int(c.cgroup.Fd())
+		inside.SysProcAttr = &attributes
+		if inside.Start() == nil {
+			c.cmd, c.entry.Cgroups = &inside, nil
+			return nil
+		}
+	}
+	return c.cmd.Start()
 }
 
 // converse tells the process what to become, and hears whether it has.
@@ -126,6 +151,9 @@ func (c *Command) Close() (err error) {
 	c.cleanup.Do(func() {
 		if c.report != nil {
 			_ = c.report.Close()
+		}
+		if c.cgroup != nil {
+			_ = c.cgroup.Close()
 		}
 		if c.oom != nil {
 			c.killed = oomKills(c.oom) > 0
@@ -202,6 +230,20 @@ func ProgramFiles(program string, share ...string) []string {
 		files = append(files, filepath.Join(prefix, "share", name))
 	}
 	return files
+}
+
+// SelfFiles returns what this executable needs to read when it is started again: nothing,
+// or its loader and shared libraries if it is linked to any.
+func SelfFiles() []string {
+	loader := interpreter(executable)
+	if loader == "" {
+		return nil
+	}
+	path, err := os.Executable()
+	if err != nil {
+		path = loader
+	}
+	return append(ProgramFiles(path), loader)
 }
 
 func within(path, dir string) bool {

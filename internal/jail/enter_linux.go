@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"cmp"
 	"debug/elf"
 	"encoding/json"
 	"errors"
@@ -26,8 +27,9 @@ type entry struct {
 	Cgroups []string `json:"cgroups,omitempty"`
 	User    user     `json:"user"`
 	Role    Role     `json:"role"`
-	// Program is empty if the jail is only tried.
+	// Program and Self are empty if the jail is only tried.
 	Program string   `json:"program"`
+	Self    string   `json:"self"`
 	Args    []string `json:"args"`
 	Read    []string `json:"read"`
 	Devices []string `json:"devices"`
@@ -92,6 +94,13 @@ func enter(creator *os.File) (Layer, error) {
 		}
 	}
 	loader := interpreter(e.Program)
+	if e.Self != "" {
+		// In the new root there is no path to it.
+		if err := openProgram(executable); err != nil {
+			return "", err
+		}
+		loader = interpreter(executable)
+	}
 	if e.has(Namespaces) {
 		if err := leaveCgroups(); err != nil {
 			return Namespaces, err
@@ -115,11 +124,14 @@ func enter(creator *os.File) (Layer, error) {
 		return "", err
 	}
 	if e.has(Landlock) {
-		err := restrict(thisThread, slices.Concat(
+		grants := slices.Concat(
 			grantAll(accessRead, e.Read), grantAll(accessDevice, e.Devices),
 			grantAll(accessExecute, notEmpty([]string{e.Program, loader})),
-		), limits{})
-		if err != nil {
+		)
+		if e.Self != "" {
+			grants = append(grants, grant{fd: fdProgram, access: accessExecute})
+		}
+		if err := restrict(thisThread, grants, limits{}); err != nil {
 			return Landlock, err
 		}
 	}
@@ -142,43 +154,42 @@ func dieWithCreator(creator *os.File) error {
 
 // execute filters system calls and becomes the program.
 func execute(e entry) (Layer, error) {
-	var program int
-	var argv, envv []*byte
 	if e.Program != "" {
-		var err error
-		if program, err = openProgram(e.Program); err != nil {
+		if err := openProgram(e.Program); err != nil {
 			return "", err
 		}
-		if argv, err = syscall.SlicePtrFromStrings(append([]string{e.Program}, e.Args...)); err != nil {
-			return "", err
-		}
-		envv = []*byte{nil}
 	}
+	name := cmp.Or(e.Self, e.Program)
+	argv, err := syscall.SlicePtrFromStrings(append([]string{name}, e.Args...))
+	if err != nil {
+		return "", err
+	}
+	envv := []*byte{nil}
 	if e.has(Seccomp) {
 		if err := filterCalls(e.Role, os.Getpid()); err != nil {
 			return Seccomp, err
 		}
 	}
-	if e.Program == "" {
+	if name == "" {
 		return "", nil
 	}
 	empty := []byte{0}
-	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, uintptr(program), uintptr(unsafe.Pointer(&empty[0])),
+	_, _, errno := unix.RawSyscall6(unix.SYS_EXECVEAT, fdProgram, uintptr(unsafe.Pointer(&empty[0])),
 		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])), unix.AT_EMPTY_PATH, 0)
-	return "", fmt.Errorf("execute %s: %w", e.Program, errno)
+	return "", fmt.Errorf("execute %s: %w", name, errno)
 }
 
 // openProgram opens an executable under the one number that may be executed.
-func openProgram(path string) (int, error) {
+func openProgram(path string) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
 	if err := unix.Dup3(fd, fdProgram, unix.O_CLOEXEC); err != nil {
-		return -1, fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
 	_ = unix.Close(fd)
-	return fdProgram, nil
+	return nil
 }
 
 // interpreter returns the dynamic loader that an executable names, or "".

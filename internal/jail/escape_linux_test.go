@@ -89,17 +89,19 @@ func TestWhatOneLayerHoldsIsDocumented(t *testing.T) {
 // holds.
 func TestEscape(t *testing.T) {
 	hostile := buildHostile(t)
-	for _, without := range without(t) {
-		t.Run(without.name, func(t *testing.T) {
-			target := newTarget(t)
-			task := target.task(RoleQEMU, without.plan)
-			got := runHostile(t, hostile, without.plan, task)
-			if without.plan.Has(Cgroup) {
-				task.Only = []string{"fill memory without end"}
-				got = append(got, runHostile(t, hostile, without.plan, task)...)
-			}
-			judge(t, got, without.missing, onlyLayer)
-		})
+	for _, role := range []Role{RoleQEMU, RoleVMM} {
+		for _, without := range without(t) {
+			t.Run(fmt.Sprintf("%s, %s", role, without.name), func(t *testing.T) {
+				target := newTarget(t)
+				task := target.task(role, without.plan)
+				got := runHostile(t, hostile, without.plan, role, task)
+				if without.plan.Has(Cgroup) {
+					task.Only = []string{"fill memory without end"}
+					got = append(got, runHostile(t, hostile, without.plan, role, task)...)
+				}
+				judge(t, got, without.missing, onlyLayer)
+			})
+		}
 	}
 }
 
@@ -116,10 +118,10 @@ func TestEscapeFromShim(t *testing.T) {
 			task.Shim = &without.plan
 			task.Limits.FileBytes = shimFile
 			task.Limits.MemoryBytes = shimMemory
-			got := runHostile(t, hostile, Plan{}, task)
+			got := runHostile(t, hostile, Plan{}, RoleQEMU, task)
 			if without.plan.Has(Rlimits) {
 				task.Only = []string{"fill memory without end"}
-				got = append(got, runHostile(t, hostile, Plan{}, task)...)
+				got = append(got, runHostile(t, hostile, Plan{}, RoleQEMU, task)...)
 			}
 			judge(t, got, without.missing, onlyLayerShim)
 		})
@@ -145,7 +147,7 @@ func TestEscapeFromShimWithNetwork(t *testing.T) {
 			task.Shim, task.Reach = &without.plan, Reach{Network: true}
 			task.Limits.FileBytes = shimFile
 			task.Limits.MemoryBytes = networkMemory
-			got := runHostile(t, hostile, Plan{}, task)
+			got := runHostile(t, hostile, Plan{}, RoleQEMU, task)
 			for _, name := range reachable {
 				if !slices.Contains(got, name) {
 					t.Errorf("%s: it can't, and needs to", name)
@@ -236,7 +238,7 @@ func forbidden(role Role) []uintptr {
 }
 
 // runHostile runs the program in a jail and returns which attacks succeeded.
-func runHostile(t *testing.T, hostile string, p Plan, task task) []string {
+func runHostile(t *testing.T, hostile string, p Plan, role Role, task task) []string {
 	t.Helper()
 	input, err := json.Marshal(task)
 	if err != nil {
@@ -254,7 +256,7 @@ func runHostile(t *testing.T, hostile string, p Plan, task task) []string {
 	defer disk.Close()
 	var stderr bytes.Buffer
 	c, err := p.Command(Process{
-		Box: "test", Role: RoleQEMU, Program: hostile, Args: []string{string(input)},
+		Box: "test", Role: role, Program: hostile, Args: []string{string(input)},
 		Files: []*os.File{theirs, disk}, Stderr: &stderr,
 		Read: ProgramFiles(hostile), Devices: []string{os.DevNull, "/dev/urandom"}, Limits: task.Limits,
 	})

@@ -26,12 +26,14 @@ const (
 type grant struct {
 	path   string
 	access uint64
+	// fd is the file's descriptor if there is no path.
+	fd int
 }
 
 func grantAll(access uint64, paths []string) []grant {
 	grants := make([]grant, 0, len(paths))
 	for _, p := range paths {
-		grants = append(grants, grant{p, access})
+		grants = append(grants, grant{path: p, access: access})
 	}
 	return grants
 }
@@ -112,11 +114,14 @@ func restrict(call caller, grants []grant, may limits) error {
 }
 
 func addRule(ruleset int, g grant, handled uint64) error {
-	fd, err := unix.Open(g.path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return os.NewSyscallError("open", err)
+	fd := g.fd
+	if g.path != "" {
+		var err error
+		if fd, err = unix.Open(g.path, unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
+			return os.NewSyscallError("open", err)
+		}
+		defer unix.Close(fd)
 	}
-	defer unix.Close(fd)
 	var stat unix.Stat_t
 	if err := unix.Fstat(fd, &stat); err != nil {
 		return err

@@ -53,6 +53,12 @@ func userOf(box string, devices []string) user {
 	return u
 }
 
+// othersMayExecute reports whether a user of a box's own may execute a file.
+func othersMayExecute(path string) bool {
+	var stat unix.Stat_t
+	return unix.Stat(path, &stat) == nil && stat.Mode&0o001 != 0
+}
+
 // enterNamespaces has a process start in new namespaces.
 func enterNamespaces(attr *syscall.SysProcAttr, u user) {
 	attr.Cloneflags = namespaceFlags

@@ -12,6 +12,12 @@ type Role string
 const (
 	// RoleQEMU is that of QEMU as a VMM.
 	RoleQEMU Role = "qemu"
+	// RoleVMM is that of our own VMM, from its start on.
+	RoleVMM Role = "vmm"
+	// RoleVMMRunning is what is left to our own VMM when its machine has been set up.
+	RoleVMMRunning Role = "vmm running"
+	// RoleVCPU is that of a thread which runs one processor of a machine.
+	RoleVCPU Role = "vcpu"
 	// RoleShim is that of the shim once it has sealed itself.
 	RoleShim Role = "shim"
 	// RoleShimNetwork is that of a shim that serves its box's network.
@@ -35,6 +41,9 @@ type Process struct {
 	// Program is an absolute path, Args what follows the name.
 	Program string
 	Args    []string
+	// Self, instead of Program, is the name under which this executable itself is
+	// started again, even if its file has been replaced or removed meanwhile.
+	Self string
 	// Files are the program's descriptors from 3 on.
 	Files []*os.File
 	// Stderr takes its standard error; its standard input and output are

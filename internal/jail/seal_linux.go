@@ -30,9 +30,9 @@ func (p Plan) Seal(dir string, reach Reach) error {
 		// up to seccomp: processes that it has a descriptor of.
 		grants := slices.Concat(
 			[]grant{
-				{dir, accessFolder},
+				{path: dir, access: accessFolder},
 				// To find all threads, in programs that are linked to C.
-				{"/proc/self/task", unix.LANDLOCK_ACCESS_FS_READ_DIR},
+				{path: "/proc/self/task", access: unix.LANDLOCK_ACCESS_FS_READ_DIR},
 			},
 			grantAll(unix.LANDLOCK_ACCESS_FS_REMOVE_DIR, parentsOf(p.Cgroups)),
 			// To kill what is left in the cgroup.

@@ -32,6 +32,12 @@ func roleCalls(role Role, pid int) (calls, error) {
 	switch role {
 	case RoleQEMU:
 		return qemuCalls(pid), nil
+	case RoleVMM:
+		return vmmCalls(pid), nil
+	case RoleVMMRunning:
+		return vmmRunningCalls(pid), nil
+	case RoleVCPU:
+		return vcpuCalls(pid), nil
 	case RoleShim:
 		return shimCalls(pid), nil
 	case RoleShimNetwork:
@@ -95,7 +101,9 @@ func (c calls) policy() (seccomp.Policy, error) {
 
 // filterCalls puts all threads of this process, and what they execute, under the
 // filter of a role. no_new_privs must be set.
-func filterCalls(role Role, pid int) error {
+func filterCalls(role Role, pid int) error { return loadFilter(role, pid, seccomp.FilterFlagTSync) }
+
+func loadFilter(role Role, pid int, flags seccomp.FilterFlag) error {
 	c, err := roleCalls(role, pid)
 	if err != nil {
 		return err
@@ -104,7 +112,7 @@ func filterCalls(role Role, pid int) error {
 	if err != nil {
 		return err
 	}
-	if err := seccomp.LoadFilter(seccomp.Filter{Flag: seccomp.FilterFlagTSync, Policy: policy}); err != nil {
+	if err := seccomp.LoadFilter(seccomp.Filter{Flag: flags, Policy: policy}); err != nil {
 		return fmt.Errorf("filter system calls: %w", err)
 	}
 	return nil

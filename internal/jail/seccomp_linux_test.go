@@ -30,7 +30,7 @@ func TestNamesOfSystemCalls(t *testing.T) {
 			known[call] = true
 		}
 	}
-	for _, role := range []Role{RoleQEMU, RoleShim} {
+	for _, role := range []Role{RoleQEMU, RoleVMM, RoleVMMRunning, RoleVCPU, RoleShim, RoleShimNetwork} {
 		c, err := roleCalls(role, 1)
 		if err != nil {
 			t.Fatal(err)

@@ -29,6 +29,7 @@ func shimCalls(pid int) calls {
 			"waitid":            "the VMM's end, which is waited for from the start",
 			"madvise":           "memory that goes back to the host",
 			"rt_sigaction":      "signals that are caught no more",
+			"sendmsg":           "our own VMM is given its end of a stream",
 			"shutdown":          "a client that closes one direction of a connection",
 			"getpeername":       "a connection's address, in errors",
 			"getsockopt":        "errors of a connection",
@@ -67,6 +68,8 @@ func shimCalls(pid int) calls {
 			with("prlimit64", equals(0, 0), equals(2, 0)),
 			with("prctl", equals(0, unix.PR_SET_VMA)),
 			with("prctl", equals(0, unix.PR_SET_NAME)),
+			// Streams to the guest, of which our own VMM is given one end.
+			with("socketpair", equals(0, unix.AF_UNIX), equals(1, unix.SOCK_STREAM)),
 		},
 		absent: []string{"clone3", "openat2", "statx", "close_range", "pidfd_open"},
 	}

@@ -14,6 +14,7 @@ package portal
 import (
 	"context"
 	"net"
+	"syscall"
 )
 
 // Dialer opens byte streams to ports of the guest.
@@ -21,4 +22,13 @@ type Dialer interface {
 	// Dial opens a stream to a port on which the guest listens. It waits until
 	// the guest is there.
 	Dial(ctx context.Context, port uint32) (net.Conn, error)
+}
+
+// Joiner is a Dialer that can have what is at the other end of a stream do all with a
+// connection itself, so that nothing has to be copied in between.
+type Joiner interface {
+	Dialer
+	// Join makes conn the host's end of a stream, as Dial would open one. The stream has a
+	// descriptor of its own then, and the caller's is the caller's to close.
+	Join(ctx context.Context, conn syscall.Conn, port uint32) error
 }

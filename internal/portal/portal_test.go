@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -118,6 +119,66 @@ func TestForwardThroughUnixSocket(t *testing.T) {
 	}
 	defer conn.Close()
 	echo(t, conn, raw.(*net.UnixConn).CloseWrite)
+}
+
+// joiner takes connections itself.
+type joiner struct {
+	portal.Dialer
+	port  uint32
+	bytes []byte
+	err   error
+}
+
+func (j *joiner) Join(_ context.Context, conn syscall.Conn, port uint32) error {
+	if j.port = port; j.err != nil {
+		return j.err
+	}
+	c := conn.(net.Conn)
+	j.bytes = make([]byte, 5)
+	if _, err := io.ReadFull(c, j.bytes); err != nil {
+		return err
+	}
+	_, err := c.Write([]byte("answer"))
+	return err
+}
+
+// A connection is joined as it is, with what its client has sent meanwhile.
+func TestForwardToJoiner(t *testing.T) {
+	for _, failed := range []error{nil, errors.New("the guest is gone")} {
+		path := filepath.Join(t.TempDir(), "p.sock")
+		l, err := net.Listen("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := &joiner{err: failed}
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = portal.Forward(t.Context(), l, j) })
+		raw, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := portal.DialUnix(raw, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if failed == nil {
+			want = "answer"
+			if _, err := conn.Write([]byte("first")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := io.ReadAll(conn)
+		if err != nil || string(got) != want {
+			t.Errorf("got %q, %v", got, err)
+		}
+		conn.Close()
+		l.Close()
+		wg.Wait()
+		if j.port != 7 || failed == nil && string(j.bytes) != "first" {
+			t.Errorf("joined to %d with %q", j.port, j.bytes)
+		}
+	}
 }
 
 func TestUnknownPortEndsAtOnce(t *testing.T) {

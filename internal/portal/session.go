@@ -80,6 +80,11 @@ func muxConfig() *yamux.Config {
 	return c
 }
 
+// Greet exchanges greetings, and nothing more: after it, both ends know that the other
+// is there and of the same version. If ctx ends first it closes conn, which ends the
+// exchange.
+func Greet(ctx context.Context, conn io.ReadWriteCloser) error { return greet(ctx, conn, false) }
+
 // greet exchanges greetings. If ctx ends first it closes conn, which ends the
 // exchange. If writeFirst is set, nothing is read before our greeting was taken; the
 // other end must not do the same.

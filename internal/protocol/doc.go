@@ -15,6 +15,17 @@ const Version = 1
 // PortAgent is the portal's port on which the agent serves gRPC.
 const PortAgent = 1
 
+// Where host and guest meet if there is a socket device (AF_VSOCK) between them instead
+// of a port with a portal: the guest listens on the portal's ports, and first connects to
+// PortGreeting of the host. That connection lives as long as the host wants the machine.
+const (
+	// CIDHost and CIDGuest are the two addresses.
+	CIDHost  = 2
+	CIDGuest = 3
+	// PortGreeting is the host's port.
+	PortGreeting = 1
+)
+
 // Serial numbers by which the agent finds its disks.
 const (
 	SerialImage = "boxlite-image"

@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"syscall"
 	"testing"
-
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 func TestErrorIsItsKind(t *testing.T) {
@@ -25,44 +20,6 @@ func TestErrorIsItsKind(t *testing.T) {
 	}
 	if got, want := err.Error(), "outer: pull image x: context deadline exceeded"; got != want {
 		t.Errorf("text %q, want %q", got, want)
-	}
-}
-
-func TestErrorSurvivesStatus(t *testing.T) {
-	inner := &Error{Kind: KindConfig, Hint: "look into /etc/passwd", Err: syscall.ENOENT}
-	err := &Error{Kind: KindExecution, Op: "run nosuch", Box: "web", Err: fmt.Errorf("find: %w", inner)}
-	got := FromStatus(ToStatus(err))
-	if !errors.Is(got, KindExecution) {
-		t.Errorf("kind lost: %v", got)
-	}
-	if !errors.Is(got, fs.ErrNotExist) {
-		t.Errorf("system error lost: %v", got)
-	}
-	if HintOf(got) != inner.Hint {
-		t.Errorf("hint %q, want %q", HintOf(got), inner.Hint)
-	}
-	if got.Error() != err.Error() {
-		t.Errorf("text %q, want %q", got, err)
-	}
-}
-
-func TestStatusWithoutDetail(t *testing.T) {
-	for _, test := range []struct {
-		code codes.Code
-		want error
-	}{
-		{codes.Unavailable, KindRPCTransport},
-		{codes.Unimplemented, KindUnsupported},
-		{codes.Unknown, KindRPC},
-		{codes.Canceled, context.Canceled},
-		{codes.DeadlineExceeded, context.DeadlineExceeded},
-	} {
-		if err := FromStatus(status.Error(test.code, "text")); !errors.Is(err, test.want) {
-			t.Errorf("%v becomes %v, want %v", test.code, err, test.want)
-		}
-	}
-	if FromStatus(nil) != nil || ToStatus(nil) != nil {
-		t.Error("nil does not stay nil")
 	}
 }
 

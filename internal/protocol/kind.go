@@ -50,6 +50,9 @@ const (
 	kindEnd
 )
 
+// KindNumbered returns the kind that has a number, if there is one.
+func KindNumbered(number uint32) (Kind, bool) { return Kind(number), number < uint32(kindEnd) }
+
 var kindNames = [kindEnd]string{
 	KindInternal:          "internal",
 	KindUnsupportedEngine: "unsupported engine",

@@ -15,6 +15,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // Client asks the shim of a running box, and through it the box's agent. Its
@@ -119,11 +120,11 @@ func (c *Client) Ready(ctx context.Context) (*boxlitev1.ReadyResponse, error) {
 	if err == nil {
 		return response, nil
 	}
-	err = protocol.FromStatus(err)
+	err = rpc.FromStatus(err)
 	if lost(ctx, err) {
 		// The shim ended before it could answer; it may have said why.
 		if record, e := ReadExit(c.dir); e == nil && record.GetError() != nil {
-			return nil, protocol.FromDetail(record.GetError())
+			return nil, rpc.FromDetail(record.GetError())
 		}
 	}
 	return nil, err
@@ -132,25 +133,25 @@ func (c *Client) Ready(ctx context.Context) (*boxlitev1.ReadyResponse, error) {
 // Status tells what the shim is doing.
 func (c *Client) Status(ctx context.Context) (*boxlitev1.StatusResponse, error) {
 	response, err := boxlitev1.NewShimClient(c.control).Status(ctx, &boxlitev1.StatusRequest{})
-	return response, protocol.FromStatus(err)
+	return response, rpc.FromStatus(err)
 }
 
 // Pause stops the machine's CPUs, until Resume.
 func (c *Client) Pause(ctx context.Context) error {
 	_, err := boxlitev1.NewShimClient(c.control).Pause(ctx, &boxlitev1.PauseRequest{})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 // Resume lets the machine go on, with its clock set to the host's.
 func (c *Client) Resume(ctx context.Context) error {
 	_, err := boxlitev1.NewShimClient(c.control).Resume(ctx, &boxlitev1.ResumeRequest{})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 // Detach lets the box outlive the process that started it.
 func (c *Client) Detach(ctx context.Context) error {
 	_, err := boxlitev1.NewShimClient(c.control).Detach(ctx, &boxlitev1.DetachRequest{})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 // Stop ends the box and returns how the run ended, when all is over. Processes
@@ -163,7 +164,7 @@ func (c *Client) Stop(ctx context.Context, grace time.Duration, force bool) (*bo
 	if err == nil {
 		return response.GetExit(), nil
 	}
-	err = protocol.FromStatus(err)
+	err = rpc.FromStatus(err)
 	if lost(ctx, err) {
 		// It was ending already.
 		if record, e := ReadExit(c.dir); e == nil {

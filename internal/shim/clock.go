@@ -4,44 +4,69 @@ import (
 	"context"
 	"time"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
-	// clockInterval is how often the host's clock is looked at, without waking
-	// the guest.
+	// clockInterval is how often the host's clock is looked at, without waking the
+	// guest, where nothing tells that it was set.
 	clockInterval = time.Second
-	// clockTolerance is by how much the host's clock must have jumped.
+	// clockTolerance is by how much the host's clock must have jumped then.
 	clockTolerance = 20 * time.Millisecond
-	// clockDrift is after how many looks the guest's clock is set without a jump.
-	clockDrift = 60
+	// clockDrift is after how long the guest's clock is set without a jump.
+	clockDrift = time.Minute
 	// clockTimeout is how long the guest may take to answer.
 	clockTimeout = 5 * time.Second
 )
 
 // keepTime keeps the guest's clock with the host's until the run ends: after the
-// host has slept, or its clock was set, at once; and now and then, as no two clocks
-// run the same.
-func (p *process) keepTime(ctx context.Context) {
-	tick := time.NewTicker(clockInterval)
+// host has slept, or its clock was set, at once, as jumps tells; and now and then, as
+// no two clocks run the same.
+func (p *process) keepTime(ctx context.Context, jumps <-chan struct{}) {
+	tick := time.NewTicker(clockDrift)
 	defer tick.Stop()
-	last, looks := time.Now(), 0
 	for {
 		select {
+		case <-jumps:
 		case <-tick.C:
 		case <-p.end:
 			return
 		}
-		now := time.Now()
-		looks++
-		// Round strips the reading of the clock that stands still while the host
-		// sleeps, and that Sub prefers.
-		if jumped(now.Round(0).Sub(last.Round(0)), now.Sub(last)) || looks >= clockDrift {
-			looks = 0
-			p.keepTimeOnce(ctx)
+		p.keepTimeOnce(ctx)
+	}
+}
+
+// lookForJumps looks at the clock now and then, until ctx ends.
+func lookForJumps(ctx context.Context) <-chan struct{} {
+	jumps := make(chan struct{}, 1)
+	go func() {
+		tick := time.NewTicker(clockInterval)
+		defer tick.Stop()
+		last := time.Now()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			now := time.Now()
+			// Round strips the reading of the clock that stands still while the host
+			// sleeps, and that Sub prefers.
+			if jumped(now.Round(0).Sub(last.Round(0)), now.Sub(last)) {
+				tell(jumps)
+			}
+			last = now
 		}
-		last = now
+	}()
+	return jumps
+}
+
+// tell says that there was a jump, if that isn't being said already.
+func tell(jumps chan<- struct{}) {
+	select {
+	case jumps <- struct{}{}:
+	default:
 	}
 }
 
@@ -79,5 +104,5 @@ func (p *process) setTime(ctx context.Context) error {
 		}
 	}()
 	_, err := boxlitev1.NewGuestClient(p.guest).SetTime(ctx, &boxlitev1.SetTimeRequest{UnixNanos: time.Now().UnixNano()})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"context"
 	"testing"
 	"time"
 )
@@ -21,5 +22,17 @@ func TestClockJumps(t *testing.T) {
 		if got := jumped(test.wall, test.awake); got != test.want {
 			t.Errorf("%s: %t", test.name, got)
 		}
+	}
+}
+
+// TestClockWatchIsQuiet: nothing is told while the clock just runs, nor in the end.
+func TestClockWatchIsQuiet(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	jumps := watchClock(ctx)
+	cancel()
+	select {
+	case <-jumps:
+		t.Error("a jump was told, and there was none")
+	default:
 	}
 }

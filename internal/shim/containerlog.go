@@ -11,6 +11,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/logfile"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
@@ -36,7 +37,7 @@ func (p *process) logMain() error {
 	}
 	if err != nil {
 		_ = file.Close()
-		return protocol.FromStatus(err)
+		return rpc.FromStatus(err)
 	}
 	go func() {
 		defer file.Close()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 )
 
@@ -22,7 +23,7 @@ func mainEnded(status *boxlitev1.ExitStatus, memoryMiB int) *boxlitev1.ExitRecor
 	if !status.GetOutOfMemory() {
 		return &boxlitev1.ExitRecord{Reason: ReasonExited, Status: status}
 	}
-	return &boxlitev1.ExitRecord{Reason: ReasonOOM, Status: status, Error: protocol.ToDetail(&protocol.Error{
+	return &boxlitev1.ExitRecord{Reason: ReasonOOM, Status: status, Error: rpc.ToDetail(&protocol.Error{
 		Kind: protocol.KindResourceExhausted,
 		Err:  fmt.Errorf("the box ran out of its %d MiB of memory, and its kernel killed the main process", memoryMiB),
 		Hint: hintMemory,
@@ -32,7 +33,7 @@ func mainEnded(status *boxlitev1.ExitStatus, memoryMiB int) *boxlitev1.ExitRecor
 // hostOOM records that the host's kernel killed the virtual machine, which had reached
 // its limit on memory.
 func hostOOM(memoryMiB int) *boxlitev1.ExitRecord {
-	return &boxlitev1.ExitRecord{Reason: ReasonHostOOM, Error: protocol.ToDetail(&protocol.Error{
+	return &boxlitev1.ExitRecord{Reason: ReasonHostOOM, Error: rpc.ToDetail(&protocol.Error{
 		Kind: protocol.KindResourceExhausted,
 		Err:  fmt.Errorf("the virtual machine of the box, of %d MiB, has reached its limit on the host's memory, and the host's kernel killed it", memoryMiB),
 		Hint: "start it again; if it happens again, give it less memory",
@@ -52,7 +53,7 @@ func (p *process) machineEnded(outcome vmm.Outcome) *boxlitev1.ExitRecord {
 	case outcome.Reason == vmm.ReasonPanic:
 		reason = ReasonPanic
 	}
-	return &boxlitev1.ExitRecord{Reason: reason, Error: protocol.ToDetail(err)}
+	return &boxlitev1.ExitRecord{Reason: reason, Error: rpc.ToDetail(err)}
 }
 
 // machineError says how a machine ended that should not have.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 )
 
@@ -51,7 +52,7 @@ func TestEndings(t *testing.T) {
 				}
 				return
 			}
-			err := protocol.FromDetail(test.record.GetError())
+			err := rpc.FromDetail(test.record.GetError())
 			if err.Error() != test.text || !errors.Is(err, test.kind) || protocol.HintOf(err) == "" {
 				t.Errorf("got %q of kind %v, hint %q", err, protocol.KindOf(err), protocol.HintOf(err))
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // shutdownGrace is how long the main process may take to end when the box is
@@ -79,8 +80,8 @@ func (p *process) startMain() {
 		return
 	}
 	_, err := boxlitev1.NewContainerClient(p.guest).Start(context.Background(), &boxlitev1.ContainerStartRequest{})
-	err = protocol.FromStatus(err)
+	err = rpc.FromStatus(err)
 	if err != nil && !errors.Is(err, protocol.KindInvalidState) {
-		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: protocol.ToDetail(err)}, 0, true)
+		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: rpc.ToDetail(err)}, 0, true)
 	}
 }

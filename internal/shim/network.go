@@ -11,6 +11,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/network/policy"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // startNetwork opens all of the host's that the network needs, while it can be opened.
@@ -114,7 +115,7 @@ func (s *service) SetPolicy(_ context.Context, r *boxlitev1.SetPolicyRequest) (*
 		err = n.SetPolicy(c)
 	}
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.SetPolicyResponse{}, nil
 }
@@ -123,14 +124,14 @@ func (s *service) Publish(_ context.Context, r *boxlitev1.PublishRequest) (*boxl
 	const op = "publish a port"
 	n, err := s.process.withNetwork(op)
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	port, err := portFrom(op, r.GetPort())
 	if err == nil {
 		port, err = n.Publish(port)
 	}
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.PublishResponse{Port: portTo(port)}, nil
 }
@@ -139,14 +140,14 @@ func (s *service) Unpublish(_ context.Context, r *boxlitev1.UnpublishRequest) (*
 	const op = "unpublish a port"
 	n, err := s.process.withNetwork(op)
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	port, err := portFrom(op, r.GetPort())
 	if err == nil {
 		err = n.Unpublish(port)
 	}
 	if err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.UnpublishResponse{}, nil
 }

@@ -5,8 +5,8 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/network"
 	"github.com/boxlite-go/boxlite/internal/network/policy"
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // SetPolicy replaces the network's rules.
@@ -16,14 +16,14 @@ func (c *Client) SetPolicy(ctx context.Context, p policy.Config) error {
 		r.AllowHost = append(r.AllowHost, uint32(port))
 	}
 	_, err := boxlitev1.NewShimClient(c.control).SetPolicy(ctx, r)
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 // Publish makes a port of the guest reachable, and returns it as the host gave it.
 func (c *Client) Publish(ctx context.Context, p network.Port) (network.Port, error) {
 	r, err := boxlitev1.NewShimClient(c.control).Publish(ctx, &boxlitev1.PublishRequest{Port: portTo(p)})
 	if err != nil {
-		return network.Port{}, protocol.FromStatus(err)
+		return network.Port{}, rpc.FromStatus(err)
 	}
 	return portFrom("publish a port", r.GetPort())
 }
@@ -31,7 +31,7 @@ func (c *Client) Publish(ctx context.Context, p network.Port) (network.Port, err
 // Unpublish undoes Publish.
 func (c *Client) Unpublish(ctx context.Context, p network.Port) error {
 	_, err := boxlitev1.NewShimClient(c.control).Unpublish(ctx, &boxlitev1.UnpublishRequest{Port: portTo(p)})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 // Ports returns the published ports, as the host gave them.
@@ -54,5 +54,5 @@ func (c *Client) Ports(ctx context.Context) ([]network.Port, error) {
 // Network tells which ports are published, and what has passed.
 func (c *Client) Network(ctx context.Context) (*boxlitev1.NetworkResponse, error) {
 	r, err := boxlitev1.NewShimClient(c.control).Network(ctx, &boxlitev1.NetworkRequest{})
-	return r, protocol.FromStatus(err)
+	return r, rpc.FromStatus(err)
 }

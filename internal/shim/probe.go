@@ -9,6 +9,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
@@ -23,7 +24,7 @@ func (p *process) probe(ctx context.Context) (string, error) {
 	test := p.spec.Health.Test
 	if len(test) == 0 {
 		if _, err := boxlitev1.NewGuestClient(p.guest).Ping(ctx, &boxlitev1.PingRequest{}); err != nil {
-			err = protocol.FromStatus(err)
+			err = rpc.FromStatus(err)
 			return "the guest's agent does not answer: " + err.Error(), err
 		}
 		return "", nil
@@ -44,7 +45,7 @@ func runProbe(ctx context.Context, client boxlitev1.ExecutionClient, args []stri
 		}}})
 	}
 	if err != nil {
-		err = protocol.FromStatus(err)
+		err = rpc.FromStatus(err)
 		return err.Error(), err
 	}
 	var id string
@@ -52,7 +53,7 @@ func runProbe(ctx context.Context, client boxlitev1.ExecutionClient, args []stri
 	for {
 		response, err := stream.Recv()
 		if err != nil {
-			err = protocol.FromStatus(err)
+			err = rpc.FromStatus(err)
 			if id == "" {
 				return err.Error(), err // there is no such command, for one
 			}

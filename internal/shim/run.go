@@ -18,6 +18,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/stage"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
@@ -91,16 +92,17 @@ func (p *process) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
+	jumps := watchClock(ctx)
 	err := p.start(ctx)
 	p.mu.Lock()
 	p.err = err
 	p.mu.Unlock()
 	if err != nil {
 		p.log.Error("start", "error", err)
-		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: protocol.ToDetail(err)}, 0, true)
+		p.finish(&boxlitev1.ExitRecord{Reason: ReasonFailed, Error: rpc.ToDetail(err)}, 0, true)
 	} else {
 		go p.watchMachine()
-		go p.keepTime(ctx)
+		go p.keepTime(ctx, jumps)
 		go p.watchHealth(ctx)
 	}
 	close(p.ready)
@@ -243,7 +245,7 @@ func (p *process) initGuest(ctx context.Context) error {
 		Network:   p.guestNetwork(),
 	})
 	if err != nil {
-		return protocol.FromStatus(err)
+		return rpc.FromStatus(err)
 	}
 	p.mu.Lock()
 	p.kernel = response.GetKernelRelease()
@@ -255,7 +257,7 @@ func (p *process) initContainer(ctx context.Context) error {
 	client := boxlitev1.NewContainerClient(p.guest)
 	p.spec.Container.Network, p.spec.Container.CaCertificates = p.guestFiles(), p.trusted()
 	if _, err := client.Init(ctx, p.spec.Container); err != nil {
-		return protocol.FromStatus(err)
+		return rpc.FromStatus(err)
 	}
 	if len(p.spec.Container.GetMain().GetArgs()) == 0 {
 		return nil
@@ -271,7 +273,7 @@ func (p *process) initContainer(ctx context.Context) error {
 		return nil
 	}
 	_, err := client.Start(ctx, &boxlitev1.ContainerStartRequest{})
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 // watchMain ends the run when the main process has ended.
@@ -330,11 +332,11 @@ func (p *process) shutDown(ctx context.Context) {
 		})
 		stage.Reached("shim/shut-down", p.spec.BoxID)
 		if err != nil && !p.killed.Load() {
-			err = protocol.FromStatus(err)
+			err = rpc.FromStatus(err)
 			err = &protocol.Error{Kind: protocol.KindOf(err), Op: "shut the guest down", Err: err}
 			p.log.Error(err.Error())
 			if p.ending.Error == nil {
-				p.ending.Error = protocol.ToDetail(err)
+				p.ending.Error = rpc.ToDetail(err)
 			}
 		} else if err == nil && p.ending.Status == nil {
 			p.ending.Status = p.mainStatus(ctx)

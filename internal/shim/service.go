@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // What a shim says that it is doing, if it is not starting the box.
@@ -26,12 +26,12 @@ func (s *service) Ready(ctx context.Context, _ *boxlitev1.ReadyRequest) (*boxlit
 	select {
 	case <-p.ready:
 	case <-ctx.Done():
-		return nil, protocol.ToStatus(ctx.Err())
+		return nil, rpc.ToStatus(ctx.Err())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.err != nil {
-		return nil, protocol.ToStatus(p.err)
+		return nil, rpc.ToStatus(p.err)
 	}
 	return &boxlitev1.ReadyResponse{KernelRelease: p.kernel, Stages: p.stages, ExecutionId: p.main}, nil
 }
@@ -55,14 +55,14 @@ func (s *service) Status(context.Context, *boxlitev1.StatusRequest) (*boxlitev1.
 
 func (s *service) Pause(ctx context.Context, _ *boxlitev1.PauseRequest) (*boxlitev1.PauseResponse, error) {
 	if err := s.process.pause(ctx); err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.PauseResponse{}, nil
 }
 
 func (s *service) Resume(ctx context.Context, _ *boxlitev1.ResumeRequest) (*boxlitev1.ResumeResponse, error) {
 	if err := s.process.resume(ctx); err != nil {
-		return nil, protocol.ToStatus(err)
+		return nil, rpc.ToStatus(err)
 	}
 	return &boxlitev1.ResumeResponse{}, nil
 }

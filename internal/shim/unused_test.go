@@ -9,6 +9,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // TestUnusedConnectionsAreNotWaitedFor: the end of a shim does not depend on
@@ -42,7 +43,7 @@ func TestUnusedConnectionsAreNotWaitedFor(t *testing.T) {
 	defer client.Close()
 	// The second connection is accepted after the first.
 	_, err = boxlitev1.NewShimClient(client).Status(context.Background(), &boxlitev1.StatusRequest{})
-	if protocol.KindOf(protocol.FromStatus(err)) != protocol.KindUnsupported {
+	if protocol.KindOf(rpc.FromStatus(err)) != protocol.KindUnsupported {
 		t.Fatal(err)
 	}
 

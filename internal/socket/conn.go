@@ -12,6 +12,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 const (
@@ -87,7 +88,7 @@ func (c *conn) receive() {
 			}
 			end()
 		case *boxlitev1.SocketResponse_WriteFailed:
-			c.failWrites(protocol.FromDetail(kind.WriteFailed))
+			c.failWrites(rpc.FromDetail(kind.WriteFailed))
 		}
 	}
 }
@@ -97,7 +98,7 @@ func (c *conn) explain(err error) error {
 	if err == io.EOF {
 		return io.EOF
 	}
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 func (c *conn) failWrites(err error) {

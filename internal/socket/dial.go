@@ -8,8 +8,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 type (
@@ -42,7 +42,7 @@ func connect(ctx context.Context, network string, call func(context.Context, ...
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, protocol.FromStatus(err)
+		return nil, rpc.FromStatus(err)
 	}
 	return newConn(network, opened, stream, cut), nil
 }

@@ -10,8 +10,8 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // listener is a listener in a box.
@@ -47,7 +47,7 @@ func Listen(ctx context.Context, guest grpc.ClientConnInterface, network, addres
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, protocol.FromStatus(err)
+		return nil, rpc.FromStatus(err)
 	}
 	l := &listener{
 		client: client, stream: stream, id: r.GetListener(), network: network, addr: addrOf(network, r.GetAddress()),
@@ -59,7 +59,7 @@ func Listen(ctx context.Context, guest grpc.ClientConnInterface, network, addres
 		if err == nil || errors.Is(err, io.EOF) {
 			err = net.ErrClosed
 		} else {
-			err = protocol.FromStatus(err)
+			err = rpc.FromStatus(err)
 		}
 		l.end(err)
 		cut(err)

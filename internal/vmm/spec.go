@@ -16,8 +16,8 @@ const (
 	MinMemoryMiB = 64
 	// MaxMemoryMiB is the most memory a machine can have.
 	MaxMemoryMiB = 1 << 20
-	// MaxDisks is the most disks a machine can have.
-	MaxDisks = 8
+	// MaxDisks is the most disks a machine can have. An engine may have fewer.
+	MaxDisks = 128
 )
 
 // serialPattern is what a virtio-blk device can tell its driver (virtio 1.2,

@@ -29,7 +29,7 @@ func TestValidate(t *testing.T) {
 		{"long serial", func(s *vmm.Spec) { s.Disks[0].Serial = strings.Repeat("x", 21) }, protocol.KindInvalidArgument, "xxx"},
 		{"odd serial", func(s *vmm.Spec) { s.Disks[0].Serial = "a,b" }, protocol.KindInvalidArgument, "a,b"},
 		{"same serial", func(s *vmm.Spec) { s.Disks[1].Serial = "one" }, protocol.KindInvalidArgument, "taken"},
-		{"too many disks", func(s *vmm.Spec) { s.Disks = make([]vmm.Disk, 9) }, protocol.KindInvalidArgument, "9 disks"},
+		{"too many disks", func(s *vmm.Spec) { s.Disks = make([]vmm.Disk, vmm.MaxDisks+1) }, protocol.KindInvalidArgument, "129 disks"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := vmm.Spec{

@@ -89,6 +89,8 @@ type Spec struct {
 	CPUs int `json:"cpus"`
 	// MemoryMiB is the guest's memory, at least MinMemoryMiB.
 	MemoryMiB int `json:"memory_mib"`
+	// HugePages asks the host for large pages. QEMU always does.
+	HugePages bool `json:"huge_pages,omitempty"`
 	// Disks become virtio block devices, in this order.
 	Disks []Disk `json:"disks"`
 	// MAC is the address of the network card. Without one there is no card.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite"
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
@@ -48,7 +48,7 @@ func (b *bench) command(ctx context.Context) error {
 		}
 		ping, err := timed(func() error {
 			_, err := guest.Ping(ctx, &boxlitev1.PingRequest{})
-			return protocol.FromStatus(err)
+			return rpc.FromStatus(err)
 		})
 		return forkExec + ping, err
 	}

@@ -54,23 +54,12 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
-// leaver is an agent that says something and ends, which no process 1 may do.
-const leaver = `package main
-
-import "os"
-
-func main() {
-	println("had enough")
-	os.Exit(3)
-}
-`
-
 // TestPanicAtStart: a guest that panics before the box runs says why.
 func TestPanicAtStart(t *testing.T) {
 	needMachine(t)
 	t.Parallel()
 	home := t.TempDir()
-	replaceAgent(t, home, agentFrom(t, leaver))
+	replaceAgent(t, home, "leaver")
 	rt := openRuntime(t, boxlite.Options{Home: home})
 	box := newBox(t, rt, boxlite.BoxSpec{})
 	err := box.Start(t.Context())
@@ -91,7 +80,7 @@ func TestPanic(t *testing.T) {
 	needMachine(t)
 	t.Parallel()
 	home := t.TempDir()
-	replaceAgent(t, home, "./testdata/panicky")
+	replaceAgent(t, home, "panicky")
 	rt := openRuntime(t, boxlite.Options{Home: home})
 	box := newBox(t, rt, boxlite.BoxSpec{})
 	if err := box.Command("sh", "-c", "echo kept > /root/file; sync").Run(t.Context()); err != nil {
@@ -116,7 +105,7 @@ func TestAutoRemoveAfterAFailure(t *testing.T) {
 	needMachine(t)
 	t.Parallel()
 	home := t.TempDir()
-	replaceAgent(t, home, "./testdata/panicky")
+	replaceAgent(t, home, "panicky")
 	rt := openRuntime(t, boxlite.Options{Home: home})
 	for name, test := range map[string]struct{ command, reason string }{
 		"oom":   {eatMemory, "oom"},

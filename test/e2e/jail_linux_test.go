@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,7 +98,7 @@ func checkRoot(t *testing.T, pid int, boxDir string) {
 	t.Helper()
 	root := fmt.Sprintf("/proc/%d/root", pid)
 	devices, err := os.ReadDir(root + "/dev")
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // our own VMM's root is empty
 		t.Fatal(err)
 	}
 	for _, d := range devices {

@@ -42,8 +42,9 @@ func runTests(m *testing.M) int {
 }
 
 // needMachine fails a test on a host where no box can be started: one that is
-// skipped would pass where nothing works. Only -short leaves machines out.
-func needMachine(t *testing.T) {
+// skipped would pass where nothing works. Only -short leaves machines out. It returns what
+// there is.
+func needMachine(t *testing.T) boxlite.RuntimeInfo {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("starts virtual machines, and -short is set")
@@ -61,6 +62,7 @@ func needMachine(t *testing.T) {
 	if info.Error != "" {
 		t.Fatal("no engine works on this host: ", info.Error)
 	}
+	return info
 }
 
 func TestScripts(t *testing.T) {

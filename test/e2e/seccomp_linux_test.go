@@ -31,7 +31,10 @@ echo hello | "$0" exec -i a cat
 // TestSeccompListsAreMinimal runs boxes under strace and names what the lists allow in
 // every run, and nothing used. (That they are sufficient, all other tests show.)
 func TestSeccompListsAreMinimal(t *testing.T) {
-	needMachine(t)
+	ofVMM := jail.RoleQEMU
+	if needMachine(t).Engine == "kvm" {
+		ofVMM = jail.RoleVMM
+	}
 	trace := filepath.Join(t.TempDir(), "trace")
 	cmd := exec.CommandContext(t.Context(), "strace", "-f", "--pidns-translation", "-s", "16", "-o", trace,
 		"sh", "-c", everything, program)
@@ -39,8 +42,8 @@ func TestSeccompListsAreMinimal(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	used := callsByRole(t, trace)
-	for _, role := range []jail.Role{jail.RoleQEMU, jail.RoleShimNetwork} {
+	used := callsByRole(t, trace, ofVMM)
+	for _, role := range []jail.Role{ofVMM, jail.RoleShimNetwork} {
 		always, sometimes, err := jail.Allowed(role)
 		if err != nil {
 			t.Fatal(err)
@@ -65,20 +68,20 @@ func TestSeccompListsAreMinimal(t *testing.T) {
 
 var (
 	// A line is a thread ID and a system call, which may be continued later.
-	traceLine  = regexp.MustCompile(`^(\d+) +(?:<\.\.\. )?([a-z0-9_]+)`)
-	newThread  = regexp.MustCompile(`= (\d+)(?: /\* (\d+) in strace's PID NS \*/)?$`)
-	startsRole = map[string]jail.Role{`"boxlite-shim"`: jail.RoleShimNetwork, `"boxlite-jail"`: jail.RoleQEMU}
+	traceLine = regexp.MustCompile(`^(\d+) +(?:<\.\.\. )?([a-z0-9_]+)`)
+	newThread = regexp.MustCompile(`= (\d+)(?: /\* (\d+) in strace's PID NS \*/)?$`)
 )
 
 // callsByRole reads what each role did once it was under its filter.
-func callsByRole(t *testing.T, trace string) map[jail.Role]map[string]bool {
+func callsByRole(t *testing.T, trace string, ofVMM jail.Role) map[jail.Role]map[string]bool {
 	t.Helper()
 	f, err := os.Open(trace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	used := map[jail.Role]map[string]bool{jail.RoleShimNetwork: {}, jail.RoleQEMU: {}}
+	startsRole := map[string]jail.Role{`"boxlite-shim"`: jail.RoleShimNetwork, `"boxlite-jail"`: ofVMM}
+	used := map[jail.Role]map[string]bool{jail.RoleShimNetwork: {}, ofVMM: {}}
 	process := map[string]string{} // the process of each thread
 	role := map[string]jail.Role{} // of each process
 	filtered := map[string]bool{}  // the processes under a filter

@@ -15,24 +15,12 @@ import (
 	"github.com/boxlite-go/boxlite/internal/assets"
 )
 
-// silent is an agent that never says anything.
-const silent = `package main
-
-import "syscall"
-
-func main() {
-	for {
-		_ = syscall.Pause()
-	}
-}
-`
-
 // TestSilentAgent: a start ends, whatever the guest does.
 func TestSilentAgent(t *testing.T) {
 	needMachine(t)
 	t.Parallel()
 	home := t.TempDir()
-	replaceAgent(t, home, agentFrom(t, silent))
+	replaceAgent(t, home, "silent")
 	rt := openRuntime(t, boxlite.Options{Home: home, StartTimeout: 4 * time.Second})
 	box := newBox(t, rt, boxlite.BoxSpec{})
 	err := box.Start(t.Context())
@@ -46,31 +34,16 @@ func TestSilentAgent(t *testing.T) {
 	noProcesses(t, info.HostDir)
 }
 
-// agentFrom returns the package of a program that is to be the agent.
-func agentFrom(t *testing.T, source string) string {
-	t.Helper()
-	main := filepath.Join(t.TempDir(), "main.go")
-	if err := os.WriteFile(main, []byte(source), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return main
-}
-
-// replaceAgent makes a program the agent of a home's boxes. It must not be larger
-// than the real one: inlining, which makes programs large, is turned off.
-func replaceAgent(t *testing.T, home, pkg string) {
+// replaceAgent makes a program of testdata/agents the agent of a home's boxes. It must not
+// be larger than the real one.
+func replaceAgent(t *testing.T, home, name string) {
 	t.Helper()
 	boot, err := assets.Unpack(filepath.Join(home, "init/rootfs"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	initrd, program := boot.Initrd, filepath.Join(t.TempDir(), "agent")
-	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-gcflags=all=-l", "-o", program, pkg)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	content, err := os.ReadFile(program)
+	initrd := boot.Initrd
+	content, err := os.ReadFile(builtAgent(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,4 +70,20 @@ func replaceAgent(t *testing.T, home, pkg string) {
 	if err := os.WriteFile(initrd, whole, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// builtAgent returns a built agent: that in the folder that BOXLITE_TEST_AGENTS names, where
+// no compiler is, or a new one.
+func builtAgent(t *testing.T, name string) string {
+	t.Helper()
+	if dir := os.Getenv("BOXLITE_TEST_AGENTS"); dir != "" {
+		return filepath.Join(dir, name)
+	}
+	program := filepath.Join(t.TempDir(), name)
+	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-tags=grpcnotrace", "-ldflags=-s -w", "-gcflags=all=-l", "-o", program, "./testdata/agents/"+name)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return program
 }

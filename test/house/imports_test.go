@@ -13,8 +13,8 @@ var layers = [][]string{
 	{"."},
 	{"internal/box"},
 	{"internal/image", "internal/disk", "internal/shim"},
-	{"internal/vmm/engines"},
-	{"internal/vmm/qemu"}, // every engine is here, so none imports another
+	{"internal/vmm/engines", "internal/entry"},
+	{"internal/vmm/kvm", "internal/vmm/qemu"}, // every engine is here, so none imports another
 	{"internal/vmm", "internal/network"},
 	{"internal/portal", "internal/jail", "internal/vmm/kvmprobe", "internal/network/link", "internal/network/policy", "internal/socket"},
 	{"internal/assets", "internal/audit", "internal/secret"},
@@ -97,6 +97,7 @@ func TestTheRuleAboutImports(t *testing.T) {
 		{"internal/image", "internal/disk", false},
 		{"internal/vmm/qemu", "internal/vmm", true},
 		{"internal/vmm", "internal/vmm/qemu", false},
+		{"internal/vmm/qemu", "internal/vmm/kvm", false},
 		{"internal/shim", "internal/guest", false},
 		{"internal/guest", "internal/protocol", true},
 		{"internal/guest", "internal/assets", false},
@@ -109,6 +110,7 @@ func TestTheRuleAboutImports(t *testing.T) {
 	}
 	for dir, want := range map[string]string{
 		".": ".", "internal/image/flatten": "internal/image", "internal/vmm/qemu/qmp": "internal/vmm/qemu",
+		"internal/vmm/kvm/monitor": "internal/vmm/kvm", "internal/vmm/console": "internal/vmm",
 		"cmd/boxlite": "cmd/boxlite", "cmd/boxlite-guest": "cmd/boxlite-guest", "elsewhere": "",
 	} {
 		if got := partOf(dir); got != want {

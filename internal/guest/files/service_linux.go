@@ -9,6 +9,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // Root is the root of a container.
@@ -96,7 +97,7 @@ var errStopped = &protocol.Error{
 func (s *Service) stream(ctx context.Context, do func(context.Context, Root) error) error {
 	root, done, err := s.begin()
 	if err != nil {
-		return protocol.ToStatus(err)
+		return rpc.ToStatus(err)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	ended := make(chan error, 1)
@@ -130,7 +131,7 @@ func (s *Service) copy(ctx context.Context, do func(context.Context, Root) error
 func (s *Service) call(do func(Root) error) error {
 	root, done, err := s.begin()
 	if err != nil {
-		return protocol.ToStatus(err)
+		return rpc.ToStatus(err)
 	}
 	defer done()
 	return status(do(root))
@@ -142,9 +143,9 @@ func status(err error) error {
 		return nil
 	}
 	if _, ok := errors.AsType[*protocol.Error](err); ok {
-		return protocol.ToStatus(err)
+		return rpc.ToStatus(err)
 	}
-	return protocol.ToStatus(&protocol.Error{Kind: kindOf(err), Err: err})
+	return rpc.ToStatus(&protocol.Error{Kind: kindOf(err), Err: err})
 }
 
 // kindOf returns the kind of a system error.

@@ -20,6 +20,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/protocol/archive"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // testRoot is a folder that stands for a container's root.
@@ -96,7 +97,7 @@ func read(t testing.TB, c boxlitev1.FilesClient, path string) (string, error) {
 	mustDo(t, err)
 	mustDo(t, stream.Send(&boxlitev1.FileRequest{Kind: &boxlitev1.FileRequest_Open{Open: &boxlitev1.FileOpen{Path: []byte(path), Read: true}}}))
 	if _, err := stream.Recv(); err != nil {
-		return "", protocol.FromStatus(err)
+		return "", rpc.FromStatus(err)
 	}
 	mustDo(t, stream.Send(&boxlitev1.FileRequest{Kind: &boxlitev1.FileRequest_Read{Read: &boxlitev1.FileRead{Length: 1 << 40}}}))
 	var b strings.Builder
@@ -192,7 +193,7 @@ func upload(t testing.TB, c boxlitev1.FilesClient, o *boxlitev1.UploadOpen, data
 		t.Fatal(err)
 	}
 	_, err = stream.CloseAndRecv()
-	return protocol.FromStatus(err)
+	return rpc.FromStatus(err)
 }
 
 func TestUpload(t *testing.T) {
@@ -244,13 +245,13 @@ func TestEnd(t *testing.T) {
 	_, err = watch.Recv()
 	mustDo(t, err)
 	s.End(t.Context())
-	if _, err := open.Recv(); !errors.Is(protocol.FromStatus(err), protocol.KindStopped) {
+	if _, err := open.Recv(); !errors.Is(rpc.FromStatus(err), protocol.KindStopped) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := watch.Recv(); !errors.Is(protocol.FromStatus(err), protocol.KindStopped) {
+	if _, err := watch.Recv(); !errors.Is(rpc.FromStatus(err), protocol.KindStopped) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := c.Stat(t.Context(), &boxlitev1.FileStatRequest{Path: []byte("/")}); !errors.Is(protocol.FromStatus(err), protocol.KindStopped) {
+	if _, err := c.Stat(t.Context(), &boxlitev1.FileStatRequest{Path: []byte("/")}); !errors.Is(rpc.FromStatus(err), protocol.KindStopped) {
 		t.Errorf("got %v", err)
 	}
 	s.active.Wait()

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // chunk is how much is read at once: more than the largest datagram.
@@ -164,7 +164,7 @@ func (c *socket) receive() error {
 			if err := c.write(kind.Data); err != nil {
 				// What the peer has sent before is still on its way to the client.
 				failed = true
-				detail := protocol.ToDetail(broken(err))
+				detail := rpc.ToDetail(broken(err))
 				if err := c.send(&boxlitev1.SocketResponse{Kind: &boxlitev1.SocketResponse_WriteFailed{WriteFailed: detail}}); err != nil {
 					return err
 				}

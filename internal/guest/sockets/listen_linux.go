@@ -10,6 +10,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // listener waits for connections. Those that nobody has taken yet are in the
@@ -26,7 +27,7 @@ type listener struct {
 func (s *Service) Listen(stream grpc.BidiStreamingServer[boxlitev1.ListenRequest, boxlitev1.ListenResponse]) error {
 	ctx, root, done, err := s.begin(stream.Context())
 	if err != nil {
-		return protocol.ToStatus(err)
+		return rpc.ToStatus(err)
 	}
 	defer done()
 	first, err := stream.Recv()
@@ -134,7 +135,7 @@ func (s *Service) drop(id uint64) {
 func (s *Service) Accept(stream socketStream) error {
 	ctx, _, done, err := s.begin(stream.Context())
 	if err != nil {
-		return protocol.ToStatus(err)
+		return rpc.ToStatus(err)
 	}
 	defer done()
 	first, err := stream.Recv()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
+	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 )
 
 // Root is the root of a container.
@@ -116,7 +117,7 @@ type socketStream = grpc.BidiStreamingServer[boxlitev1.SocketRequest, boxlitev1.
 func (s *Service) Dial(stream socketStream) error {
 	ctx, root, done, err := s.begin(stream.Context())
 	if err != nil {
-		return protocol.ToStatus(err)
+		return rpc.ToStatus(err)
 	}
 	defer done()
 	first, err := stream.Recv()
@@ -163,9 +164,9 @@ func status(ctx context.Context, err error) error {
 		err = context.Cause(ctx)
 	}
 	if _, ok := errors.AsType[*protocol.Error](err); ok {
-		return protocol.ToStatus(err)
+		return rpc.ToStatus(err)
 	}
-	return protocol.ToStatus(broken(err))
+	return rpc.ToStatus(broken(err))
 }
 
 // broken describes an error of a socket.

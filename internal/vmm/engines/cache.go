@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 )
 
@@ -26,6 +28,35 @@ const (
 type remembered struct {
 	Key        string         `json:"key"`
 	Capability vmm.Capability `json:"capability"`
+	// Refusal is why there is none.
+	Refusal *refusal `json:"refusal,omitempty"`
+}
+
+// refusal is an error of a probe.
+type refusal struct {
+	Op    string `json:"op"`
+	Cause string `json:"cause"`
+	Hint  string `json:"hint"`
+}
+
+// refusalOf returns what is kept of an error.
+func refusalOf(err error) *refusal {
+	r := &refusal{Cause: err.Error()}
+	if e, ok := errors.AsType[*protocol.Error](err); ok {
+		r.Op, r.Hint = e.Op, e.Hint
+		if e.Err != nil {
+			r.Cause = e.Err.Error()
+		}
+	}
+	return r
+}
+
+// error returns it as the probe did.
+func (r *refusal) error() error {
+	if r == nil {
+		return nil
+	}
+	return &protocol.Error{Kind: protocol.KindUnsupportedEngine, Op: r.Op, Hint: r.Hint, Err: errors.New(r.Cause)}
 }
 
 // fingerprint changes with everything on which the engine's probe depends. It is
@@ -58,14 +89,15 @@ func readCache(dir string) map[string]remembered {
 	return cache
 }
 
-func load(dir, engine, key string) (vmm.Capability, bool) {
-	r, ok := readCache(dir)[engine]
-	ok = ok && key != "" && r.Key == key && r.Capability.Engine == engine
-	return r.Capability, ok
+// load returns what the engine's probe said, if that still holds.
+func load(dir, engine, key string) (r remembered, ok bool) {
+	r, ok = readCache(dir)[engine]
+	return r, ok && key != "" && r.Key == key && (r.Refusal != nil || r.Capability.Engine == engine)
 }
 
-// store keeps c if it can. If it can't, the next probe takes a little longer.
-func store(dir, engine, key string, c vmm.Capability) {
+// store keeps what a probe said if it can. If it can't, the next probe takes a little
+// longer.
+func store(dir, engine, key string, c vmm.Capability, refused *refusal) {
 	if key == "" {
 		return
 	}
@@ -73,7 +105,7 @@ func store(dir, engine, key string, c vmm.Capability) {
 	if cache == nil {
 		cache = make(map[string]remembered)
 	}
-	cache[engine] = remembered{key, c}
+	cache[engine] = remembered{key, c, refused}
 	data, err := json.Marshal(cache)
 	if err != nil || os.MkdirAll(dir, 0o700) != nil {
 		return

@@ -7,21 +7,23 @@ package engines
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/kvm"
 	"github.com/boxlite-go/boxlite/internal/vmm/qemu"
 )
 
 // names of the engines, the best one first.
-var names = []string{qemu.Name}
+var names = []string{kvm.Name, qemu.Name}
 
 // For returns the engine that c describes.
 func For(c vmm.Capability) (vmm.Engine, error) {
 	switch c.Engine {
+	case kvm.Name:
+		return kvm.Engine{}, nil
 	case qemu.Name:
 		return &qemu.Engine{Capability: c}, nil
 	}
@@ -61,20 +63,39 @@ func Select(ctx context.Context, cacheDir, name string) (vmm.Engine, vmm.Capabil
 	}
 	return nil, vmm.Capability{}, &protocol.Error{
 		Kind: protocol.KindUnsupportedEngine, Op: "choose an engine",
-		Hint: protocol.HintOf(failures[len(failures)-1]), Err: errors.Join(failures...),
+		Hint: protocol.HintOf(failures[len(failures)-1]), Err: inOneLine(failures),
 	}
 }
 
-// probe asks the cache, then the engine. Only a success is kept: what failed may
+// inOneLine joins errors as errors.Join does, but for the newlines.
+func inOneLine(failures []error) error {
+	err := failures[0]
+	for _, failure := range failures[1:] {
+		err = fmt.Errorf("%w; %w", err, failure)
+	}
+	return err
+}
+
+// lasting is an engine that knows whether an error of its probe stays the same for as
+// long as its fingerprint does.
+type lasting interface{ Lasting(err error) bool }
+
+// probe asks the cache, then the engine. Most failures are not kept: what failed may
 // work as soon as the user has followed the hint.
 func probe(ctx context.Context, cacheDir string, engine vmm.Engine) (vmm.Capability, error) {
 	key := fingerprint(engine)
-	if c, ok := load(cacheDir, engine.Name(), key); ok {
-		return c, nil
+	if r, ok := load(cacheDir, engine.Name(), key); ok {
+		if r.Refusal != nil {
+			return vmm.Capability{}, r.Refusal.error()
+		}
+		return r.Capability, nil
 	}
 	c, err := engine.Probe(ctx)
 	if err == nil && !c.Transient {
-		store(cacheDir, engine.Name(), key, c)
+		store(cacheDir, engine.Name(), key, c, nil)
+	}
+	if l, ok := engine.(lasting); ok && err != nil && l.Lasting(err) {
+		store(cacheDir, engine.Name(), key, vmm.Capability{}, refusalOf(err))
 	}
 	return c, err
 }

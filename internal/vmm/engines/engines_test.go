@@ -118,6 +118,43 @@ func TestCache(t *testing.T) {
 	ask("asked again", 1)
 }
 
+// refusing is an engine that knows which of its errors last.
+type refusing struct {
+	counted
+	lasts bool
+}
+
+func (r *refusing) Lasting(error) bool { return r.lasts }
+
+// A host without KVM must not be asked for it at every start.
+func TestRefusalsAreKeptWhileTheyLast(t *testing.T) {
+	if bootID() == "" {
+		t.Skip("this system does not tell one boot from another")
+	}
+	dir := t.TempDir()
+	e := &refusing{counted: counted{err: &protocol.Error{
+		Kind: protocol.KindUnsupportedEngine, Op: "probe it", Hint: "do this", Err: errors.New("it is not there"),
+	}}}
+	ask := func(what string, probes int) {
+		t.Helper()
+		before := e.probes
+		_, err := probe(t.Context(), dir, e)
+		if !errors.Is(err, protocol.KindUnsupportedEngine) || err.Error() != e.err.Error() || protocol.HintOf(err) != "do this" {
+			t.Errorf("%s: %v (%s)", what, err, protocol.HintOf(err))
+		}
+		if got := e.probes - before; got != probes {
+			t.Errorf("%s: %d probes, want %d", what, got, probes)
+		}
+	}
+	ask("may pass", 1)
+	ask("asked again", 1)
+	e.lasts = true
+	ask("lasts", 1)
+	ask("again", 0)
+	e.print = "the device is there now"
+	ask("something has changed", 1)
+}
+
 func TestCacheThatCannotBeWritten(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -132,13 +169,14 @@ func TestCacheThatCannotBeWritten(t *testing.T) {
 func FuzzReadCache(f *testing.F) {
 	f.Add([]byte(`{"qemu": {"key": "k", "capability": {"engine": "qemu", "tsc_khz": 1}}}`))
 	f.Add([]byte(`{"qemu": null}`))
+	f.Add([]byte(`{"qemu": {"key": "k", "refusal": {"cause": "x"}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, cacheFile), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if c, ok := load(dir, "qemu", "k"); ok && c.Engine != "qemu" {
-			t.Errorf("%+v", c)
+		if r, ok := load(dir, "qemu", "k"); ok && r.Refusal == nil && r.Capability.Engine != "qemu" {
+			t.Errorf("%+v", r)
 		}
 	})
 }

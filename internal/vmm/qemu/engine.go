@@ -16,6 +16,9 @@ import (
 // Name is the engine's name.
 const Name = "qemu"
 
+// maxDisks is how many fit into QEMU's microvm beside the other devices.
+const maxDisks = 8
+
 const (
 	accelKVM = "kvm"
 	accelHVF = "hvf"
@@ -84,6 +87,12 @@ func hardware(ctx context.Context) (string, error) {
 func (e *Engine) Start(ctx context.Context, spec vmm.Spec, plan jail.Plan) (vmm.Machine, error) {
 	if err := spec.Validate(); err != nil {
 		return nil, err
+	}
+	if n := len(spec.Disks); n > maxDisks {
+		return nil, &protocol.Error{
+			Kind: protocol.KindUnsupported, Op: "start the virtual machine", Err: fmt.Errorf("%d disks are more than the %d that QEMU's microvm has room for", n, maxDisks),
+			Hint: "use the engine kvm, or fewer disks",
+		}
 	}
 	c := e.Capability
 	if c.Program == "" {

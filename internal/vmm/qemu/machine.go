@@ -14,13 +14,15 @@ import (
 	"github.com/boxlite-go/boxlite/internal/portal"
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/child"
+	"github.com/boxlite-go/boxlite/internal/vmm/console"
 	"github.com/boxlite-go/boxlite/internal/vmm/qemu/qmp"
 )
 
 // machine is a running QEMU.
 type machine struct {
-	process *process
-	console *console
+	process *child.Process
+	console *console.File
 	agent   *agent
 	network link.Endpoint // nil without a network card
 	control *qmp.Client
@@ -48,7 +50,7 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 		}
 	}()
 	m := &machine{console: r.console, done: make(chan struct{})}
-	m.process, err = launch(plan, confined(spec, c, r))
+	m.process, err = child.Launch(plan, confined(spec, c, r))
 	if err != nil {
 		if _, ok := errors.AsType[*protocol.Error](err); ok {
 			return nil, err
@@ -61,15 +63,15 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 	r.closeTheirs() // so that the console ends with QEMU
 	control, err := qmp.New(ctx, r.control, m.handle)
 	if err != nil {
-		_ = m.process.kill()
-		<-m.process.exited
+		_ = m.process.Kill()
+		_, exit := m.process.Result()
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, startError(c.Program, ending{err: m.process.err, stderr: m.process.stderr.String()})
+		return nil, startError(c.Program, ending{err: exit, stderr: m.process.Stderr.String()})
 	}
-	go m.console.copy(r.output)
-	m.agent = greet(r.portal, m.process.exited)
+	go m.console.Copy(r.output)
+	m.agent = greet(r.portal, m.process.Exited())
 	if r.network != nil {
 		m.network = link.NewStream(r.network)
 	}
@@ -89,17 +91,18 @@ func (m *machine) handle(e qmp.Event) {
 
 // supervise waits for the end, and for all that belongs to the machine.
 func (m *machine) supervise() {
-	<-m.process.exited
+	<-m.process.Exited()
 	<-m.control.Done()
 	_ = m.control.Close()
-	<-m.console.done
+	m.console.Wait()
 	m.agent.close()
+	at, err := m.process.Result()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.outcome = ending{
-		killed: m.killed.Load(), cause: m.cause, err: m.process.err, at: m.process.at,
-		outOfMemory: m.process.command.OutOfMemory(),
-		stderr:      m.process.stderr.String(), console: m.console.tail.String(),
+		killed: m.killed.Load(), cause: m.cause, err: err, at: at,
+		outOfMemory: m.process.OutOfMemory(),
+		stderr:      m.process.Stderr.String(), console: m.console.Tail(),
 	}.outcome()
 	close(m.done)
 }
@@ -111,7 +114,7 @@ func (m *machine) Portal() portal.Dialer { return m.agent }
 func (m *machine) Network() link.Endpoint { return m.network }
 
 // PID is QEMU's.
-func (m *machine) PID() int { return m.process.command.PID() }
+func (m *machine) PID() int { return m.process.PID() }
 
 // Wait returns how the machine ended, once it has.
 func (m *machine) Wait() vmm.Outcome {
@@ -136,7 +139,7 @@ func (m *machine) execute(ctx context.Context, op, command string) error {
 		return err
 	}
 	select {
-	case <-m.process.exited:
+	case <-m.process.Exited():
 		return errEnded
 	default:
 		return &protocol.Error{Kind: protocol.KindEngine, Op: op, Err: err}
@@ -146,7 +149,7 @@ func (m *machine) execute(ctx context.Context, op, command string) error {
 // Kill ends the machine at once.
 func (m *machine) Kill() error {
 	m.killed.Store(true)
-	return m.process.kill()
+	return m.process.Kill()
 }
 
 var errEnded = &protocol.Error{

@@ -9,11 +9,9 @@ import (
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/console"
 	"github.com/boxlite-go/boxlite/internal/vmm/qemu/qmp"
 )
-
-// panicMarker begins the line with which Linux says why it panicked.
-const panicMarker = "Kernel panic - not syncing"
 
 // Why QEMU says it shuts down (QAPI, ShutdownCause).
 const (
@@ -36,8 +34,8 @@ type ending struct {
 // outcome judges. What the guest did counts more than what was done to it: a
 // Kill that comes too late does not change it.
 func (e ending) outcome() vmm.Outcome {
-	o := vmm.Outcome{At: e.at, Console: lastWords(e.console)}
-	panicked := lineWith(e.console, panicMarker)
+	o := vmm.Outcome{At: e.at, Console: console.LastWords(e.console)}
+	panicked := console.LineWith(e.console, console.PanicMarker)
 	exited := e.err == nil || e.killed // a crash while it shuts down is one
 	switch {
 	case exited && e.cause == causeGuestShutdown:
@@ -71,21 +69,10 @@ func (e ending) failure() error {
 	case e.cause != "":
 		how = "it was told to exit: " + e.cause
 	}
-	if words := lastLines(e.stderr, 3); words != "" {
+	if words := console.LastLines(e.stderr, 3); words != "" {
 		return fmt.Errorf("%s: %s", how, words)
 	}
 	return errors.New(how)
-}
-
-// lastLines joins the last n lines of text that are not blank.
-func lastLines(text string, n int) string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	return strings.Join(lines[max(0, len(lines)-n):], "; ")
 }
 
 // shutdownCause returns why the machine shuts down, if e says that it does.

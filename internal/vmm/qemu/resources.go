@@ -4,9 +4,12 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/boxlite-go/boxlite/internal/protocol"
 	"github.com/boxlite-go/boxlite/internal/vmm"
+	"github.com/boxlite-go/boxlite/internal/vmm/child"
+	"github.com/boxlite-go/boxlite/internal/vmm/console"
 )
 
 // resources are what a machine is given: what QEMU inherits, and our ends.
@@ -14,7 +17,7 @@ type resources struct {
 	control, portal net.Conn
 	network         net.Conn // nil without a network card
 	output          *os.File // what the guest's console prints
-	console         *console
+	console         *console.File
 
 	inherited []*os.File // control, portal, console, perhaps network, then the disks
 	// largestDisk is the size of the largest disk that may be written.
@@ -33,7 +36,7 @@ func openResources(spec vmm.Spec) (_ *resources, err error) {
 	if err := errors.Join(r.connect(&r.control), r.connect(&r.portal)); err != nil {
 		return nil, err
 	}
-	if r.console, err = openConsole(spec.Console); err != nil {
+	if r.console, err = console.Open(spec.Console); err != nil {
 		return nil, err
 	}
 	output, theirs, err := os.Pipe()
@@ -70,7 +73,7 @@ func openResources(spec vmm.Spec) (_ *resources, err error) {
 
 // connect makes a connection, and sets ours to our end.
 func (r *resources) connect(ours *net.Conn) error {
-	conn, theirs, err := socketPair()
+	conn, theirs, err := child.SocketPair(syscall.SOCK_STREAM)
 	if err != nil {
 		return &protocol.Error{Kind: protocol.KindEngine, Op: "connect to QEMU", Err: err}
 	}
@@ -81,14 +84,14 @@ func (r *resources) connect(ours *net.Conn) error {
 
 // descriptors are the numbers that QEMU will see.
 func (r *resources) descriptors() descriptors {
-	d := descriptors{control: firstDescriptor, portal: firstDescriptor + 1, console: firstDescriptor + 2}
+	d := descriptors{control: child.FirstFile, portal: child.FirstFile + 1, console: child.FirstFile + 2}
 	disks := 3
 	if r.network != nil {
-		d.network = firstDescriptor + disks
+		d.network = child.FirstFile + disks
 		disks++
 	}
 	for i := range r.inherited[disks:] {
-		d.disks = append(d.disks, firstDescriptor+disks+i)
+		d.disks = append(d.disks, child.FirstFile+disks+i)
 	}
 	return d
 }
@@ -114,6 +117,6 @@ func (r *resources) closeOurs() {
 		_ = r.output.Close()
 	}
 	if r.console != nil {
-		_ = r.console.file.Close()
+		_ = r.console.Close()
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
+	"github.com/boxlite-go/boxlite/internal/vmm/child"
 	"github.com/boxlite-go/boxlite/internal/vmm/qemu/qmp"
 )
 
@@ -17,12 +19,12 @@ var minVersion = qmp.Version{Major: 5, Minor: 1}
 // tryProgram starts QEMU with all that a machine has but a guest, and with its
 // CPU stopped. That tells whether this QEMU has it all.
 func tryProgram(ctx context.Context, program, accelerator string) error {
-	conn, theirs, err := socketPair()
+	conn, theirs, err := child.SocketPair(syscall.SOCK_STREAM)
 	if err != nil {
 		return err
 	}
-	p, err := launch(jail.Plan{}, jail.Process{
-		Program: program, Args: append(bareArguments(accelerator, firstDescriptor), "-S"), Files: []*os.File{theirs},
+	p, err := child.Launch(jail.Plan{}, jail.Process{
+		Program: program, Args: append(bareArguments(accelerator, child.FirstFile), "-S"), Files: []*os.File{theirs},
 	})
 	_ = theirs.Close()
 	if err != nil {
@@ -30,10 +32,10 @@ func tryProgram(ctx context.Context, program, accelerator string) error {
 		return err
 	}
 	client, err := qmp.New(ctx, conn, func(qmp.Event) {})
-	_ = p.kill()
-	<-p.exited
+	_ = p.Kill()
+	<-p.Exited()
 	if err != nil {
-		if text := p.stderr.lastLine(); text != "" && ctx.Err() == nil {
+		if text := p.Stderr.LastLine(); text != "" && ctx.Err() == nil {
 			return errors.New(text)
 		}
 		return err
