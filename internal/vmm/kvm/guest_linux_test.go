@@ -129,6 +129,33 @@ func TestRealGuestHasManyDisks(t *testing.T) {
 	change(t, ctx, agent, "/folder")
 }
 
+// TestRealGuestHasManyProcessors counts them in the guest.
+func TestRealGuestHasManyProcessors(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), guestPatience)
+	defer cancel()
+	spec := realGuest(t, ctx)
+	spec.CPUs, spec.MemoryMiB, spec.Disks[0].Path = 32, 512, baseDisk(t, ctx)
+	m, err := kvm.Engine{}.Start(ctx, spec, jail.Plan{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { end(t, m) }()
+	agent := agentOf(t, m)
+	begin(t, ctx, spec, agent)
+	if got := output(t, ctx, agent, "nproc"); got != "32\n" {
+		t.Errorf("the guest has %q processors", got)
+	}
+}
+
+// begin sets up guest and container, and starts that.
+func begin(t *testing.T, ctx context.Context, spec vmm.Spec, agent *grpc.ClientConn) {
+	t.Helper()
+	prepare(t, ctx, spec, agent)
+	if _, err := boxlitev1.NewContainerClient(agent).Start(ctx, &boxlitev1.ContainerStartRequest{}); err != nil {
+		t.Fatal("start the container:", err)
+	}
+}
+
 // prepare sets up guest and container.
 func prepare(t *testing.T, ctx context.Context, spec vmm.Spec, agent *grpc.ClientConn) {
 	t.Helper()
@@ -152,10 +179,7 @@ func TestRestoredGuestsDrawOtherNumbers(t *testing.T) {
 	}
 	defer func() { end(t, m) }()
 	agent := agentOf(t, m)
-	prepare(t, ctx, spec, agent)
-	if _, err := boxlitev1.NewContainerClient(agent).Start(ctx, &boxlitev1.ContainerStartRequest{}); err != nil {
-		t.Fatal(err)
-	}
+	begin(t, ctx, spec, agent)
 	if err := m.Pause(ctx); err != nil {
 		t.Fatal(err)
 	}
