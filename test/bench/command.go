@@ -13,6 +13,7 @@ import (
 	boxlitev1 "github.com/boxlite-go/boxlite/internal/protocol/boxlite/v1"
 	"github.com/boxlite-go/boxlite/internal/protocol/rpc"
 	"github.com/boxlite-go/boxlite/internal/shim"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // spawns is how many commands a shell in the guest starts to measure one.
@@ -38,7 +39,7 @@ func (b *bench) command(ctx context.Context) error {
 	defer client.Close()
 
 	run := func() (time.Duration, error) {
-		return timed(func() error { return box.Command("/bin/true").Run(ctx) })
+		return measure.Timed(func() error { return box.Command("/bin/true").Run(ctx) })
 	}
 	guest := boxlitev1.NewGuestClient(client.Guest())
 	floor := func() (time.Duration, error) {
@@ -46,25 +47,25 @@ func (b *bench) command(ctx context.Context) error {
 		if err != nil {
 			return 0, err
 		}
-		ping, err := timed(func() error {
+		ping, err := measure.Timed(func() error {
 			_, err := guest.Ping(ctx, &boxlitev1.PingRequest{})
 			return rpc.FromStatus(err)
 		})
 		return forkExec + ping, err
 	}
-	whole, least, err := inTurn(b.runs, run, floor)
+	whole, least, err := measure.InTurn(b.runs, run, floor)
 	if err != nil {
 		return err
 	}
 	ratio := float64(whole) / float64(least)
-	row("`Command(\"true\").Run` on a running box", ms(whole),
+	measure.Row("`Command(\"true\").Run` on a running box", ms(whole),
 		fmt.Sprintf("fork and exec in the guest + Ping %s: %.2f ×", ms(least), ratio), "≤ 2 ×, < 40 ms", ratio <= 2 && whole < 40*time.Millisecond)
 
 	rss, err := shimRSS(info.HostDir)
 	if err != nil {
 		return err
 	}
-	row("shim's memory", fmt.Sprintf("%.1f MB RSS", rss), "-", "≤ 40 MB", rss <= 40)
+	measure.Row("shim's memory", fmt.Sprintf("%.1f MB RSS", rss), "-", "≤ 40 MB", rss <= 40)
 	return box.Stop(ctx)
 }
 
@@ -73,7 +74,7 @@ func (b *bench) command(ctx context.Context) error {
 func forkExec(ctx context.Context, box *boxlite.Box) (time.Duration, error) {
 	loop := func(n int) (time.Duration, error) {
 		script := fmt.Sprintf("i=0; while [ $i -lt %d ]; do /bin/true; i=$((i+1)); done", n)
-		return timed(func() error { return box.Command("/bin/sh", "-c", script).Run(ctx) })
+		return measure.Timed(func() error { return box.Command("/bin/sh", "-c", script).Run(ctx) })
 	}
 	with, err := loop(spawns)
 	if err != nil {

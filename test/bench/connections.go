@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // connectionsClient has a thousand connections at once, or makes ten thousand short ones,
@@ -91,7 +92,7 @@ func (b *bench) connections(ctx context.Context) error {
 		if why == "[]" {
 			why = ""
 		}
-		row(load.what, strings.TrimSpace(count+" failed "+why), fmt.Sprintf("shim's memory %.1f MB at first, %.1f MB after", before, after), "none failed", count == "0")
+		measure.Row(load.what, strings.TrimSpace(count+" failed "+why), fmt.Sprintf("shim's memory %.1f MB at first, %.1f MB after", before, after), "none failed", count == "0")
 	}
 	return box.Stop(ctx)
 }
@@ -125,7 +126,7 @@ func (b *bench) stack(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		row("TCP through the stack alone, "+direction.name, fmt.Sprintf("%.0f MB/s", rate), "-", "≥ 600 MB/s", rate >= 600)
+		measure.Row("TCP through the stack alone, "+direction.name, fmt.Sprintf("%.0f MB/s", rate), "-", "≥ 600 MB/s", rate >= 600)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // Of what is copied.
@@ -39,10 +40,10 @@ func (b *bench) files(ctx context.Context) error {
 			if err := run("sh", "-c", "rm -rf /bench && mkdir /bench"); err != nil {
 				return 0, err
 			}
-			return timed(do)
+			return measure.Timed(do)
 		}
 	}
-	copyIn, tarIn, err := inTurn(min(b.runs, copyRuns),
+	copyIn, tarIn, err := measure.InTurn(min(b.runs, copyRuns),
 		fresh(func() error { return box.CopyIn(ctx, tree, "/bench", boxlite.CopyOptions{}) }),
 		fresh(func() error { return tarInto(ctx, box, tree) }))
 	if err != nil {
@@ -59,10 +60,10 @@ func (b *bench) files(ctx context.Context) error {
 			if err := os.Mkdir(out, 0o755); err != nil {
 				return 0, err
 			}
-			return timed(do)
+			return measure.Timed(do)
 		}
 	}
-	copyOut, tarOut, err := inTurn(min(b.runs, copyRuns),
+	copyOut, tarOut, err := measure.InTurn(min(b.runs, copyRuns),
 		emptied(func() error { return box.CopyOut(ctx, "/bench/tree", out, boxlite.CopyOptions{}) }),
 		emptied(func() error { return tarFrom(ctx, box, out) }))
 	if err != nil {
@@ -74,7 +75,7 @@ func (b *bench) files(ctx context.Context) error {
 
 func rowCopy(way string, ours, tar time.Duration) {
 	ratio := float64(ours) / float64(tar)
-	row(fmt.Sprintf("copy of %d files of %d bytes, %s", copiedFiles, copiedBytes, way), ms(ours),
+	measure.Row(fmt.Sprintf("copy of %d files of %d bytes, %s", copiedFiles, copiedBytes, way), ms(ours),
 		fmt.Sprintf("tar over a command's streams %s: %.2f ×", ms(tar), ratio), "≤ 2 ×", ratio <= 2)
 }
 

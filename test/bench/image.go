@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/image"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // image measures the way from a tar to a root disk, in a process of its own for
 // its memory.
 func (b *bench) image(ctx context.Context) error {
 	if b.rootfs == "" {
-		row("image → root disk", "-", "no -rootfs given", "≥ 200 MB/s, < 64 MB", false)
+		measure.Row("image → root disk", "-", "no -rootfs given", "≥ 200 MB/s, < 64 MB", false)
 		return nil
 	}
 	info, err := os.Stat(b.rootfs)
@@ -44,9 +45,9 @@ func (b *bench) image(ctx context.Context) error {
 		took = append(took, time.Duration(seconds*1e9))
 		peak = max(peak, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss*1024)
 	}
-	rate := float64(info.Size()) / 1e6 / median(took).Seconds()
+	rate := float64(info.Size()) / 1e6 / measure.Median(took).Seconds()
 	memory := float64(peak) / 1e6
-	row(fmt.Sprintf("image → root disk, %.0f MB tar", float64(info.Size())/1e6), fmt.Sprintf("%.0f MB/s", rate),
+	measure.Row(fmt.Sprintf("image → root disk, %.0f MB tar", float64(info.Size())/1e6), fmt.Sprintf("%.0f MB/s", rate),
 		fmt.Sprintf("peak memory %.0f MB", memory), "≥ 200 MB/s, < 64 MB", rate >= 200 && memory < 64)
 	return nil
 }
@@ -67,7 +68,7 @@ func flattenOnce(ctx context.Context, rootfs string) error {
 	if err != nil {
 		return err
 	}
-	took, err := timed(func() error {
+	took, err := measure.Timed(func() error {
 		_, err := store.Disk(ctx, img, nil)
 		return err
 	})
@@ -85,6 +86,6 @@ func (b *bench) size(context.Context) error {
 		return err
 	}
 	size := float64(info.Size()) / 1e6
-	row("`bin/boxlite`", fmt.Sprintf("%.1f MB", size), "-", "≤ 45 MB", size <= 45)
+	measure.Row("`bin/boxlite`", fmt.Sprintf("%.1f MB", size), "-", "≤ 45 MB", size <= 45)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // listed is how many boxes a home has in which they are listed.
@@ -27,14 +28,14 @@ func (b *bench) list(ctx context.Context) error {
 	}
 	in := func(home string) func() (time.Duration, error) {
 		return func() (time.Duration, error) {
-			return timed(func() error { return b.cli(ctx, "--home", home, "ls", "-a") })
+			return measure.Timed(func() error { return b.cli(ctx, "--home", home, "ls", "-a") })
 		}
 	}
-	many, none, err := inTurn(b.runs, in(full), in(empty))
+	many, none, err := measure.InTurn(b.runs, in(full), in(empty))
 	if err != nil {
 		return err
 	}
-	row(fmt.Sprintf("`boxlite ls -a`, %d boxes", listed), ms(many),
+	measure.Row(fmt.Sprintf("`boxlite ls -a`, %d boxes", listed), ms(many),
 		fmt.Sprintf("no box, %s: %.1f ×", ms(none), float64(many)/float64(none)), "≤ 50 ms", many <= 50*time.Millisecond)
 	return nil
 }

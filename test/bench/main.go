@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"time"
 
 	"github.com/boxlite-go/boxlite"
@@ -107,50 +106,6 @@ func (b *bench) box(ctx context.Context) (box *boxlite.Box, stop func(), err err
 		return nil, nil, err
 	}
 	return box, stop, nil
-}
-
-// row prints one line of the table. What has the bar "-" is only told.
-func row(what, measured, with, bar string, met bool) {
-	verdict := "met"
-	switch {
-	case bar == "-":
-		verdict = ""
-	case !met:
-		verdict = "**not met**"
-	}
-	fmt.Printf("| %s | %s | %s | %s | %s |\n", what, measured, with, bar, verdict)
-}
-
-// timed returns how long do takes.
-func timed(do func() error) (time.Duration, error) {
-	began := time.Now()
-	err := do()
-	return time.Since(began), err
-}
-
-func median(durations []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(durations))
-	return sorted[len(sorted)/2]
-}
-
-// inTurn measures a and b alternately, after one unmeasured round of each, and
-// returns their medians.
-func inTurn(runs int, a, b func() (time.Duration, error)) (medianA, medianB time.Duration, err error) {
-	var as, bs []time.Duration
-	for i := range runs + 1 {
-		x, err := a()
-		if err != nil {
-			return 0, 0, err
-		}
-		y, err := b()
-		if err != nil {
-			return 0, 0, err
-		}
-		if i > 0 {
-			as, bs = append(as, x), append(bs, y)
-		}
-	}
-	return median(as), median(bs), nil
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) }

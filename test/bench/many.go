@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 const (
@@ -33,7 +34,7 @@ func (b *bench) many(ctx context.Context) error {
 	var rounds []time.Duration
 	var before float64
 	for i := range inAll / atOnce {
-		took, err := timed(func() error { return runAtOnce(ctx, box, atOnce) })
+		took, err := measure.Timed(func() error { return runAtOnce(ctx, box, atOnce) })
 		if err != nil {
 			return err
 		}
@@ -44,14 +45,14 @@ func (b *bench) many(ctx context.Context) error {
 			}
 		}
 	}
-	rate := atOnce / median(rounds).Seconds()
-	row(fmt.Sprintf("%d commands at once, all right", atOnce), fmt.Sprintf("%.0f per second", rate), "-", "≥ 40 per second", rate >= 40)
+	rate := atOnce / measure.Median(rounds).Seconds()
+	measure.Row(fmt.Sprintf("%d commands at once, all right", atOnce), fmt.Sprintf("%.0f per second", rate), "-", "≥ 40 per second", rate >= 40)
 	after, err := shimRSS(info.HostDir)
 	if err != nil {
 		return err
 	}
 	const mib = 1.048576 // in megabytes
-	row(fmt.Sprintf("shim's memory after %d commands", inAll), fmt.Sprintf("%.1f MB", after),
+	measure.Row(fmt.Sprintf("shim's memory after %d commands", inAll), fmt.Sprintf("%.1f MB", after),
 		fmt.Sprintf("after %d: %.1f MB, %+.1f MB", atOnce, before, after-before), "grows ≤ 2 MiB", after-before <= 2*mib)
 	return box.Stop(ctx)
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // networkRuns is enough for what takes seconds.
@@ -84,7 +85,7 @@ func (b *bench) network(ctx context.Context) error {
 		slices.Sort(with)
 		slices.Sort(without)
 		mine, other := with[len(with)/2], without[len(without)/2]
-		row("TCP, "+direction.name, fmt.Sprintf("%.0f MB/s", mine), fmt.Sprintf("QEMU's user network %.0f MB/s: %.1f ×", other, mine/other), "≥ 1.5 ×", mine >= 1.5*other)
+		measure.Row("TCP, "+direction.name, fmt.Sprintf("%.0f MB/s", mine), fmt.Sprintf("QEMU's user network %.0f MB/s: %.1f ×", other, mine/other), "≥ 1.5 ×", mine >= 1.5*other)
 	}
 	return errors.Join(ours.Stop(ctx), theirs.Stop(ctx))
 }

@@ -22,6 +22,7 @@ import (
 
 	"github.com/boxlite-go/boxlite"
 	"github.com/boxlite-go/boxlite/internal/protocol"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // requests is how many requests are sent through one connection, one after the other.
@@ -62,14 +63,14 @@ func (b *bench) secret(ctx context.Context) error {
 		return err
 	}
 	defer stopLooked()
-	with, without, err := inTurn(min(b.runs, networkRuns),
+	with, without, err := measure.InTurn(min(b.runs, networkRuns),
 		func() (time.Duration, error) { return ask(ctx, looked, "https://"+host, "<BOXLITE_SECRET:KEY>") },
 		func() (time.Duration, error) { return ask(ctx, direct, "https://"+host, key) })
 	if err != nil {
 		return err
 	}
 	ratio := float64(with) / float64(without)
-	row("request of 1 KiB with a secret, from a box", ms(with), fmt.Sprintf("without %s: %.2f ×", ms(without), ratio), "≤ 2 ×", ratio <= 2)
+	measure.Row("request of 1 KiB with a secret, from a box", ms(with), fmt.Sprintf("without %s: %.2f ×", ms(without), ratio), "≤ 2 ×", ratio <= 2)
 
 	proxied, err := goBench(ctx, "./internal/network/proxy", "Proxy", "ns/op", b.runs)
 	if err != nil {
@@ -79,7 +80,7 @@ func (b *bench) secret(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row("the same, of the proxy alone", fmt.Sprintf("%.0f µs", proxied/1e3), fmt.Sprintf("client and server alone %.0f µs: %.2f ×", plain/1e3, proxied/plain), "-", true)
+	measure.Row("the same, of the proxy alone", fmt.Sprintf("%.0f µs", proxied/1e3), fmt.Sprintf("client and server alone %.0f µs: %.2f ×", plain/1e3, proxied/plain), "-", true)
 	return nil
 }
 

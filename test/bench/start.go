@@ -13,6 +13,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // trivialInit powers the machine off and does nothing else.
@@ -39,7 +40,7 @@ func (b *bench) start(ctx context.Context) error {
 		return err
 	}
 	bare := func() (time.Duration, error) {
-		return timed(func() error {
+		return measure.Timed(func() error {
 			machine, err := engine.Start(ctx, vmm.Spec{
 				Kernel: boot.Kernel, Initrd: initrd, CPUs: 1, MemoryMiB: 512, Console: b.scratch + "/console.log",
 			}, jail.Plan{})
@@ -53,14 +54,14 @@ func (b *bench) start(ctx context.Context) error {
 		})
 	}
 	run := func() (time.Duration, error) {
-		return timed(func() error { return b.cli(ctx, "run", "--rm", "boxlite/base", "true") })
+		return measure.Timed(func() error { return b.cli(ctx, "run", "--rm", "boxlite/base", "true") })
 	}
-	whole, plain, err := inTurn(b.runs, run, bare)
+	whole, plain, err := measure.InTurn(b.runs, run, bare)
 	if err != nil {
 		return err
 	}
 	ratio := float64(whole) / float64(plain)
-	row("`boxlite run boxlite/base true`", ms(whole), fmt.Sprintf("bare boot %s: %.2f ×", ms(plain), ratio), "≤ 1.6 ×", ratio <= 1.6)
+	measure.Row("`boxlite run boxlite/base true`", ms(whole), fmt.Sprintf("bare boot %s: %.2f ×", ms(plain), ratio), "≤ 1.6 ×", ratio <= 1.6)
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/vmm"
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // streamed is how much a guest sends to the host.
@@ -72,9 +73,9 @@ func (b *bench) stream(ctx context.Context) error {
 	}
 	defer stopFlood()
 	command := func() (time.Duration, error) {
-		return timed(func() error {
+		return measure.Timed(func() error {
 			c := box.Command("dd", "if=/dev/zero", "bs=1M", "count="+strconv.Itoa(streamed>>20))
-			n := counter(0)
+			n := measure.Counter(0)
 			c.Stdout = &n
 			if err := c.Run(ctx); err != nil {
 				return err
@@ -86,7 +87,7 @@ func (b *bench) stream(ctx context.Context) error {
 		})
 	}
 	raw := func() (time.Duration, error) {
-		return timed(func() error {
+		return measure.Timed(func() error {
 			if _, err := port.Write([]byte{1}); err != nil {
 				return err
 			}
@@ -94,25 +95,17 @@ func (b *bench) stream(ctx context.Context) error {
 			return err
 		})
 	}
-	out, bare, err := inTurn(min(b.runs, streamRuns), command, raw)
+	out, bare, err := measure.InTurn(min(b.runs, streamRuns), command, raw)
 	if err != nil {
 		return err
 	}
 	share := 100 * float64(bare) / float64(out)
-	row("stdout of a command, 256 MiB", speed(out), fmt.Sprintf("the raw virtio-serial port %s: %.0f %%", speed(bare), share), "≥ 60 %", share >= 60)
+	measure.Row("stdout of a command, 256 MiB", speed(out), fmt.Sprintf("the raw virtio-serial port %s: %.0f %%", speed(bare), share), "≥ 60 %", share >= 60)
 	return box.Stop(ctx)
 }
 
 func speed(d time.Duration) string {
 	return fmt.Sprintf("%.0f MB/s", streamed/1e6/d.Seconds())
-}
-
-// counter counts what is written to it.
-type counter int64
-
-func (c *counter) Write(p []byte) (int, error) {
-	*c += counter(len(p))
-	return len(p), nil
 }
 
 // descriptor is how QEMU is told which of its files is what.

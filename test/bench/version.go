@@ -4,6 +4,8 @@ import (
 	"context"
 	"os/exec"
 	"time"
+
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // version measures how long the CLI takes to begin: `boxlite version`, beside a
@@ -12,13 +14,13 @@ func (b *bench) version(ctx context.Context) error {
 	const runs = 21
 	run := func(name string, args ...string) func() (time.Duration, error) {
 		return func() (time.Duration, error) {
-			return timed(func() error { return exec.CommandContext(ctx, name, args...).Run() })
+			return measure.Timed(func() error { return exec.CommandContext(ctx, name, args...).Run() })
 		}
 	}
-	ours, nothing, err := inTurn(runs, run(b.binary, "version"), run("/bin/true"))
+	ours, nothing, err := measure.InTurn(runs, run(b.binary, "version"), run("/bin/true"))
 	if err != nil {
 		return err
 	}
-	row("`boxlite version`", ms(ours), "`/bin/true`, "+ms(nothing), "≤ 30 ms", ours <= 30*time.Millisecond)
+	measure.Row("`boxlite version`", ms(ours), "`/bin/true`, "+ms(nothing), "≤ 30 ms", ours <= 30*time.Millisecond)
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite/internal/shim"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // settled is after how long a box that nobody uses is idle.
@@ -27,15 +28,15 @@ func (b *bench) idleBoxes(ctx context.Context) error {
 		}
 	}
 	ours, theirs := found[0], found[1]
-	row("VMM's own memory, idle", mib(ours.private), fmt.Sprintf("QEMU %s; ours that is no program's text: %s", mib(theirs.private), mib(ours.dirty)),
+	measure.Row("VMM's own memory, idle", mib(ours.private), fmt.Sprintf("QEMU %s; ours that is no program's text: %s", mib(theirs.private), mib(ours.dirty)),
 		"≤ 16 MiB", ours.private <= vmmMemory)
 	share := ours.vmm.share() + ours.shim.share()
-	row("idle box, CPU time of VMM and shim", fmt.Sprintf("%.2f %% of a core", share),
+	measure.Row("idle box, CPU time of VMM and shim", fmt.Sprintf("%.2f %% of a core", share),
 		fmt.Sprintf("VMM %s, shim %s; with QEMU %s and %s", ours.vmm, ours.shim, theirs.vmm, theirs.shim),
 		"< 0.5 %", share < idleShare)
 	for i, f := range found {
 		for _, g := range append(f.vmm.groups, f.shim.groups...) {
-			row("wake-ups, "+names[i]+", "+g.name, fmt.Sprintf("%.2f per second", g.switches), fmt.Sprintf("%d threads, %.3f %% of a core", g.threads, g.share), "-", true)
+			measure.Row("wake-ups, "+names[i]+", "+g.name, fmt.Sprintf("%.2f per second", g.switches), fmt.Sprintf("%d threads, %.3f %% of a core", g.threads, g.share), "-", true)
 		}
 	}
 	return nil

@@ -14,12 +14,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"time"
 
 	"github.com/boxlite-go/boxlite"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm"
 	"github.com/boxlite-go/boxlite/internal/vmm/qemu"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // bench is one run of the benchmarks.
@@ -146,46 +146,12 @@ func (b *bench) boxes(ctx context.Context) (boxes [2]*boxlite.Box, stop func(), 
 	return boxes, stop, nil
 }
 
-// row prints one line of the table. What has the bar "-" is only told.
-func row(what, measured, with, bar string, met bool) {
-	verdict := "met"
-	switch {
-	case bar == "-":
-		verdict = ""
-	case !met:
-		verdict = "**not met**"
-	}
-	fmt.Printf("| %s | %s | %s | %s | %s |\n", what, measured, with, bar, verdict)
-}
-
-// timed returns how long do takes.
-func timed(do func() error) (time.Duration, error) {
-	began := time.Now()
-	err := do()
-	return time.Since(began), err
-}
-
-func median(durations []time.Duration) time.Duration {
-	sorted := slices.Sorted(slices.Values(durations))
-	return sorted[len(sorted)/2]
-}
-
-// inTurn measures both alternately, after one unmeasured round of each, and returns their
-// medians.
-func inTurn(runs int, measure func(i int) (time.Duration, error)) (medians [2]time.Duration, err error) {
-	var took [2][]time.Duration
-	for round := range runs + 1 {
-		for i := range took {
-			d, err := measure(i)
-			if err != nil {
-				return medians, err
-			}
-			if round > 0 {
-				took[i] = append(took[i], d)
-			}
-		}
-	}
-	return [2]time.Duration{median(took[0]), median(took[1])}, nil
+// inTurn measures both alternately, ours first, and returns their medians.
+func inTurn(runs int, of func(i int) (time.Duration, error)) (medians [2]time.Duration, err error) {
+	ours := func() (time.Duration, error) { return of(0) }
+	theirs := func() (time.Duration, error) { return of(1) }
+	medians[0], medians[1], err = measure.InTurn(runs, ours, theirs)
+	return medians, err
 }
 
 func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }

@@ -23,6 +23,7 @@ import (
 	"github.com/boxlite-go/boxlite/internal/vmm/engines"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm"
 	"github.com/boxlite-go/boxlite/internal/vmm/kvm/guesttest"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // firstEntry is how long it may take from the start of a VMM to the first entry of its
@@ -61,7 +62,7 @@ func (b *bench) first(ctx context.Context) error {
 	fastest := [2]time.Duration{time.Hour, time.Hour} // which a busy host does not change much
 	took, err := inTurn(b.runs, func(i int) (time.Duration, error) {
 		var m vmm.Machine
-		d, err := timed(func() (err error) {
+		d, err := measure.Timed(func() (err error) {
 			m, err = kvm.Engine{}.Start(ctx, spec, [2]jail.Plan{whole, none}[i])
 			return err
 		})
@@ -74,7 +75,7 @@ func (b *bench) first(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	row("VMM process start → first vCPU entry", ms(took[0])+", the fastest "+ms(fastest[0]),
+	measure.Row("VMM process start → first vCPU entry", ms(took[0])+", the fastest "+ms(fastest[0]),
 		"without a jail "+ms(took[1])+", the fastest "+ms(fastest[1]), "≤ 30 ms, outside the lab", took[0] <= firstEntry)
 	return nil
 }
@@ -118,7 +119,7 @@ func (b *bench) boot(ctx context.Context) error {
 		return err
 	}
 	ratio := float64(took[0]) / float64(took[1])
-	row("VMM start → agent answers Ping", ms(took[0]), fmt.Sprintf("QEMU %s: %.2f ×", ms(took[1]), ratio), "≤ 0.8 ×", ratio <= 0.8)
+	measure.Row("VMM start → agent answers Ping", ms(took[0]), fmt.Sprintf("QEMU %s: %.2f ×", ms(took[1]), ratio), "≤ 0.8 ×", ratio <= 0.8)
 	return nil
 }
 

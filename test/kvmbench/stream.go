@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite"
+	"github.com/boxlite-go/boxlite/test/measure"
 )
 
 // roundTrips is how many bytes go through a command, one after another.
@@ -43,7 +44,7 @@ func (b *bench) megabytes(format string) string { return fmt.Sprintf(format, b.b
 // better prints a row of something in which we are to be better than QEMU.
 func better(print func(time.Duration) string, what string, took [2]time.Duration) {
 	ratio := float64(took[1]) / float64(took[0])
-	row(what, print(took[0]), fmt.Sprintf("QEMU %s: %.2f × as fast", print(took[1]), ratio), "≥ 1.0 ×", ratio >= 1)
+	measure.Row(what, print(took[0]), fmt.Sprintf("QEMU %s: %.2f × as fast", print(took[1]), ratio), "≥ 1.0 ×", ratio >= 1)
 }
 
 // roundTrip returns the median of how long a byte takes to a command and back.
@@ -64,7 +65,7 @@ func roundTrip(ctx context.Context, box *boxlite.Box) (time.Duration, error) {
 	}
 	var took []time.Duration
 	for range roundTrips {
-		d, err := timed(func() error {
+		d, err := measure.Timed(func() error {
 			var p [1]byte
 			if _, err := in.Write(p[:]); err != nil {
 				return err
@@ -80,13 +81,13 @@ func roundTrip(ctx context.Context, box *boxlite.Box) (time.Duration, error) {
 	if err := in.Close(); err != nil {
 		return 0, err
 	}
-	return median(took), cat.Wait()
+	return measure.Median(took), cat.Wait()
 }
 
 // out has a guest write.
 func (b *bench) out(ctx context.Context, box *boxlite.Box) (time.Duration, error) {
-	var n counter
-	d, err := timed(func() error {
+	var n measure.Counter
+	d, err := measure.Timed(func() error {
 		c := box.Command("head", "-c", strconv.FormatInt(b.bytes, 10), "/dev/zero")
 		c.Stdout = &n
 		return c.Run(ctx)
@@ -99,19 +100,11 @@ func (b *bench) out(ctx context.Context, box *boxlite.Box) (time.Duration, error
 
 // in has a guest read.
 func (b *bench) in(ctx context.Context, box *boxlite.Box) (time.Duration, error) {
-	return timed(func() error {
+	return measure.Timed(func() error {
 		c := box.Command("sh", "-c", "cat >/dev/null")
 		c.Stdin = io.LimitReader(zeroes{}, b.bytes)
 		return c.Run(ctx)
 	})
-}
-
-// counter counts what is written to it.
-type counter int64
-
-func (c *counter) Write(p []byte) (int, error) {
-	*c += counter(len(p))
-	return len(p), nil
 }
 
 // zeroes has no end.
@@ -139,7 +132,7 @@ func (b *bench) disk(ctx context.Context) error {
 		}
 	}
 	took, err := inTurn(b.runs, func(i int) (time.Duration, error) {
-		return timed(func() error { return dd(i, "if=/file", "of=/dev/null", "iflag=direct") })
+		return measure.Timed(func() error { return dd(i, "if=/file", "of=/dev/null", "iflag=direct") })
 	})
 	if err != nil {
 		return err
