@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"syscall"
 
@@ -17,41 +16,21 @@ import (
 // agent is the way to the agent.
 type agent struct {
 	client *client
-	// greeting lives as long as the machine: the agent ends it without.
-	greeting net.Conn
-	ready    chan struct{} // closed when the greeting is over
-	err      error
+	// conn, over which greetings are exchanged, lives as long as the machine: the agent
+	// ends it without.
+	conn     net.Conn
+	greeting *child.Greeting
 }
 
-var errEnded = &protocol.Error{
-	Kind: protocol.KindStopped, Op: "reach the guest", Err: errors.New("its virtual machine has ended"),
-}
-
-// greet exchanges greetings in the background, until exited is closed.
-func greet(client *client, conn net.Conn, exited <-chan struct{}) *agent {
-	a := &agent{client: client, greeting: conn, ready: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		defer cancel()
-		defer close(a.ready)
-		a.err = portal.Greet(ctx, conn)
-		if a.err != nil {
+// greet exchanges greetings in the background.
+func greet(client *client, conn net.Conn, process *child.Process) *agent {
+	return &agent{client: client, conn: conn, greeting: process.Greet(func(ctx context.Context) error {
+		err := portal.Greet(ctx, conn)
+		if err != nil {
 			_ = conn.Close()
 		}
-		// The VMM closes its end when it exits, or the agent has, and with it the guest.
-		if ctx.Err() != nil || errors.Is(a.err, io.EOF) || errors.Is(a.err, io.ErrUnexpectedEOF) ||
-			errors.Is(a.err, syscall.ECONNRESET) || errors.Is(a.err, syscall.EPIPE) {
-			a.err = errEnded
-		}
-	}()
-	go func() {
-		select {
-		case <-exited:
-			cancel()
-		case <-a.ready:
-		}
-	}()
-	return a
+		return err
+	})}
 }
 
 // Dial opens a stream to a port of the guest, as soon as its agent has answered. What is
@@ -85,20 +64,15 @@ func (a *agent) Join(ctx context.Context, conn syscall.Conn, port uint32) error 
 
 // join gives the VMM a descriptor of its own of the other end of a stream.
 func (a *agent) join(ctx context.Context, fd int, port uint32) error {
-	select {
-	case <-a.ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	if a.err != nil {
-		return a.err
+	if err := a.greeting.Wait(ctx); err != nil {
+		return err
 	}
 	err := a.client.call(ctx, control.Request{Op: control.OpDial, Port: port}, fd)
 	switch {
 	case err == nil || ctx.Err() != nil:
 		return err
 	case errors.Is(err, errGone):
-		return errEnded
+		return child.ErrEnded
 	}
 	return dialError(port, err)
 }
@@ -111,6 +85,6 @@ func dialError(port uint32, err error) error {
 
 // close ends the greeting, once the VMM has exited.
 func (a *agent) close() {
-	<-a.ready
-	_ = a.greeting.Close()
+	_ = a.greeting.Wait(context.Background()) // whatever came of it
+	_ = a.conn.Close()
 }

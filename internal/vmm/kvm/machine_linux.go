@@ -59,7 +59,11 @@ func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string, st
 	}
 	r.closeTheirs() // so that console and sockets end with the VMM
 	m.client = newClient(r.control)
-	if err := m.client.call(ctx, control.Request{Op: control.OpStart, Config: c}, int(state.Fd())); err != nil {
+	fd := noFile
+	if state != nil {
+		fd = int(state.Fd())
+	}
+	if err := m.client.call(ctx, control.Request{Op: control.OpStart, Config: c}, fd); err != nil {
 		_ = m.process.Kill()
 		at, exit := m.process.Result()
 		m.client.close()
@@ -71,7 +75,7 @@ func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string, st
 		})
 	}
 	go m.console.Copy(r.output)
-	m.agent = greet(m.client, r.greeting, m.process.Exited())
+	m.agent = greet(m.client, r.greeting, m.process)
 	if r.network != nil {
 		m.network = link.NewStream(r.network)
 	}
@@ -110,25 +114,25 @@ func (m *machine) Wait() vmm.Outcome {
 
 // Pause stops the virtual CPUs, and all that the devices do.
 func (m *machine) Pause(ctx context.Context) error {
-	return m.request(ctx, "pause the machine", control.OpPause, nil)
+	return m.request(ctx, "pause the machine", control.OpPause, noFile)
 }
 
 // Resume lets a paused machine go on.
 func (m *machine) Resume(ctx context.Context) error {
-	return m.request(ctx, "resume the machine", control.OpResume, nil)
+	return m.request(ctx, "resume the machine", control.OpResume, noFile)
 }
 
 // save writes the machine, which is paused, to a file.
 func (m *machine) save(ctx context.Context, file *os.File) error {
-	return m.request(ctx, "save the machine", control.OpSave, file)
+	return m.request(ctx, "save the machine", control.OpSave, int(file.Fd()))
 }
 
-// request makes a request that has nothing but its name, and perhaps a file.
-func (m *machine) request(ctx context.Context, op, request string, file *os.File) error {
-	err := m.client.call(ctx, control.Request{Op: request}, int(file.Fd()))
+// request makes a request that has nothing but its name, and perhaps a descriptor.
+func (m *machine) request(ctx context.Context, op, request string, fd int) error {
+	err := m.client.call(ctx, control.Request{Op: request}, fd)
 	switch {
 	case errors.Is(err, errGone):
-		return errEnded
+		return child.ErrEnded
 	case err == nil || ctx.Err() != nil:
 		return err
 	}

@@ -3,11 +3,9 @@ package qemu
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/boxlite-go/boxlite/internal/jail"
 	"github.com/boxlite-go/boxlite/internal/network/link"
@@ -71,7 +69,7 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 		return nil, startError(c.Program, ending{err: exit, stderr: m.process.Stderr.String()})
 	}
 	go m.console.Copy(r.output)
-	m.agent = greet(r.portal, m.process.Exited())
+	m.agent = greet(r.portal, m.process)
 	if r.network != nil {
 		m.network = link.NewStream(r.network)
 	}
@@ -140,7 +138,7 @@ func (m *machine) execute(ctx context.Context, op, command string) error {
 	}
 	select {
 	case <-m.process.Exited():
-		return errEnded
+		return child.ErrEnded
 	default:
 		return &protocol.Error{Kind: protocol.KindEngine, Op: op, Err: err}
 	}
@@ -152,56 +150,32 @@ func (m *machine) Kill() error {
 	return m.process.Kill()
 }
 
-var errEnded = &protocol.Error{
-	Kind: protocol.KindStopped, Op: "reach the guest", Err: errors.New("its virtual machine has ended"),
-}
-
 // agent is the way to the agent.
 type agent struct {
-	ready   chan struct{} // closed when the greeting is over
-	session *portal.Session
-	err     error
+	session  *portal.Session // once the greeting is over, if nothing failed
+	greeting *child.Greeting
 }
 
-// greet exchanges greetings in the background, until exited is closed.
-func greet(conn net.Conn, exited <-chan struct{}) *agent {
-	a := &agent{ready: make(chan struct{})}
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		defer cancel()
-		defer close(a.ready)
-		a.session, a.err = portal.Client(ctx, conn)
-		// QEMU closes its end when it exits, and never else.
-		if ctx.Err() != nil || errors.Is(a.err, io.EOF) || errors.Is(a.err, io.ErrUnexpectedEOF) ||
-			errors.Is(a.err, syscall.ECONNRESET) || errors.Is(a.err, syscall.EPIPE) {
-			a.err = errEnded
-		}
-	}()
-	go func() {
-		select {
-		case <-exited:
-			cancel()
-		case <-a.ready:
-		}
-	}()
+// greet exchanges greetings in the background.
+func greet(conn net.Conn, process *child.Process) *agent {
+	a := &agent{}
+	a.greeting = process.Greet(func(ctx context.Context) (err error) {
+		a.session, err = portal.Client(ctx, conn)
+		return err
+	})
 	return a
 }
 
 // Dial opens a stream to a port of the guest, as soon as its agent has answered.
 func (a *agent) Dial(ctx context.Context, port uint32) (net.Conn, error) {
-	select {
-	case <-a.ready:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	if a.err != nil {
-		return nil, a.err
+	if err := a.greeting.Wait(ctx); err != nil {
+		return nil, err
 	}
 	conn, err := a.session.Dial(ctx, port)
 	if err != nil {
 		select {
 		case <-a.session.Done():
-			err = errEnded
+			err = child.ErrEnded
 		default:
 		}
 	}
@@ -210,7 +184,7 @@ func (a *agent) Dial(ctx context.Context, port uint32) (net.Conn, error) {
 
 // close ends the session, once QEMU has exited.
 func (a *agent) close() {
-	<-a.ready
+	_ = a.greeting.Wait(context.Background()) // whatever came of it
 	if a.session != nil {
 		_ = a.session.Close()
 	}
