@@ -25,7 +25,6 @@ type Command struct {
 	cmd     *exec.Cmd
 	entry   entry
 	report  *os.File // our end of the connection to the process; nil without a jail
-	cgroup  *os.File // in which it begins, if it can, until it has
 	oom     *os.File // counts what the out-of-memory killer did in the cgroup
 	killed  bool
 	cleanup sync.Once
@@ -58,7 +57,6 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 			return nil, layerError(Cgroup, err)
 		}
 		c.oom = oomCounter(p.Cgroups)
-		c.cgroup = unified(p.Cgroups)
 	}
 	ours, theirs, err := connection()
 	if err != nil {
@@ -110,10 +108,10 @@ func (c *Command) Start() error {
 // containers may forbid), for to join it later takes as long as until nobody in the system
 // makes or ends a thread.
 func (c *Command) start() error {
-	if c.cgroup != nil {
-		defer c.cgroup.Close()
+	if cgroup := unified(c.entry.Cgroups); cgroup != nil {
+		defer cgroup.Close()
 		inside, attributes := *c.cmd, *c.cmd.SysProcAttr
-		attributes.UseCgroupFD, attributes.CgroupFD = true, int(c.cgroup.Fd())
+		attributes.UseCgroupFD, attributes.CgroupFD = true, int(cgroup.Fd())
 		inside.SysProcAttr = &attributes
 		if inside.Start() == nil {
 			c.cmd, c.entry.Cgroups = &inside, nil
@@ -151,9 +149,6 @@ func (c *Command) Close() (err error) {
 	c.cleanup.Do(func() {
 		if c.report != nil {
 			_ = c.report.Close()
-		}
-		if c.cgroup != nil {
-			_ = c.cgroup.Close()
 		}
 		if c.oom != nil {
 			c.killed = oomKills(c.oom) > 0

@@ -149,15 +149,15 @@ func answerGreeting(file *os.File) func(port uint32) (vsock.Conn, error) {
 	return func(port uint32) (vsock.Conn, error) {
 		if port == control.GreetingPort {
 			if file := left.Swap(nil); file != nil {
-				return streamOf(file)
+				return socketOf(file)
 			}
 		}
 		return nil, errors.New("nobody listens there")
 	}
 }
 
-// streamOf makes a connection of a descriptor, which it closes.
-func streamOf(file *os.File) (vsock.Conn, error) {
+// socketOf makes a connection of a descriptor, which it closes.
+func socketOf(file *os.File) (*net.UnixConn, error) {
 	defer file.Close()
 	conn, err := net.FileConn(file)
 	if err != nil {
@@ -173,7 +173,7 @@ func streamOf(file *os.File) (vsock.Conn, error) {
 
 // dial joins a descriptor to a stream to a port of the guest.
 func (m *machine) dial(port uint32, file *os.File) error {
-	conn, err := streamOf(file)
+	conn, err := socketOf(file)
 	if err != nil {
 		return err
 	}

@@ -23,17 +23,11 @@ type server struct {
 }
 
 func newServer(file *os.File) (*server, error) {
-	defer file.Close()
-	conn, err := net.FileConn(file)
+	conn, err := socketOf(file)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the control connection: %w", err)
 	}
-	u, ok := conn.(*net.UnixConn)
-	if !ok {
-		_ = conn.Close()
-		return nil, errors.New("the control connection is no Unix socket")
-	}
-	return &server{conn: u}, nil
+	return &server{conn: conn}, nil
 }
 
 // request is a request, with the file that came with it, if one did.
