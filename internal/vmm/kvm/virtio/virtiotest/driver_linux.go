@@ -296,11 +296,24 @@ func (x *Driver) take(q *queue) Used {
 // WaitForInterrupt waits until the device has raised one, and acknowledges it.
 func (x *Driver) WaitForInterrupt() (why uint32) {
 	x.t.Helper()
+	x.Await()
+	return x.Acknowledge()
+}
+
+// Await waits for an interrupt, without touching the device. Unlike all else, another
+// goroutine may call it.
+func (x *Driver) Await() {
+	x.t.Helper()
 	select {
 	case <-x.raised:
 	case <-time.After(patience):
 		x.t.Fatal("no interrupt came")
 	}
+}
+
+// Acknowledge tells the device that its interrupts were seen, and returns why it raised
+// them.
+func (x *Driver) Acknowledge() (why uint32) {
 	why = x.Get(interruptStatus)
 	x.Set(interruptACK, why)
 	return why

@@ -139,7 +139,8 @@ func (g *guest) stop() {
 	<-g.done
 }
 
-// run is the guest's interrupt handler.
+// run is the guest's interrupt handler. It touches the device with the lock held alone:
+// the device may be replaced.
 func (g *guest) run() {
 	defer close(g.done)
 	for {
@@ -148,9 +149,10 @@ func (g *guest) run() {
 			g.mu.Unlock()
 			return
 		}
+		g.x.Acknowledge()
 		g.poll()
 		g.mu.Unlock()
-		g.x.WaitForInterrupt()
+		g.x.Await()
 	}
 }
 
