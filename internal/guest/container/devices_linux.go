@@ -78,13 +78,30 @@ func deviceProgram(allowed []device) []instruction {
 // confineDevices makes the program decide for a cgroup, an open directory, and
 // all below it.
 func confineDevices(cgroup int) error {
+	program, err := loadDeviceProgram()
+	if err != nil {
+		return err
+	}
+	defer unix.Close(program)
+	attach := struct{ target, program, kind, flags uint32 }{
+		target: uint32(cgroup), program: uint32(program), kind: unix.BPF_CGROUP_DEVICE, flags: unix.BPF_F_ALLOW_MULTI,
+	}
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_ATTACH, uintptr(unsafe.Pointer(&attach)), unsafe.Sizeof(attach))
+	if errno != 0 {
+		return fmt.Errorf("attach the device program: %w", errno)
+	}
+	return nil
+}
+
+// loadDeviceProgram has the kernel check the program. The caller closes it.
+func loadDeviceProgram() (fd int, err error) {
 	program := deviceProgram(append(devices[:len(devices):len(devices)], terminals...))
 	license := []byte("\x00") // it calls nothing that asks for one
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	pin.Pin(&program[0])
 	pin.Pin(&license[0])
-	// The beginnings of the kernel's union bpf_attr for both commands.
+	// The beginning of the kernel's union bpf_attr for this command.
 	load := struct {
 		kind, length           uint32
 		instructions, license  uint64
@@ -96,17 +113,16 @@ func confineDevices(cgroup int) error {
 		instructions: uint64(uintptr(unsafe.Pointer(&program[0]))),
 		license:      uint64(uintptr(unsafe.Pointer(&license[0]))),
 	}
-	fd, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&load)), unsafe.Sizeof(load))
-	if errno != 0 {
-		return fmt.Errorf("load the device program: %w", errno)
+	for {
+		n, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&load)), unsafe.Sizeof(load))
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EAGAIN:
+			// Linux checks no further once the thread has a signal. Go's runtime sends it
+			// some, and this one is gone the next time.
+		default:
+			return -1, fmt.Errorf("load the device program: %w", errno)
+		}
 	}
-	defer unix.Close(int(fd))
-	attach := struct{ target, program, kind, flags uint32 }{
-		target: uint32(cgroup), program: uint32(fd), kind: unix.BPF_CGROUP_DEVICE, flags: unix.BPF_F_ALLOW_MULTI,
-	}
-	_, _, errno = unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_ATTACH, uintptr(unsafe.Pointer(&attach)), unsafe.Sizeof(attach))
-	if errno != 0 {
-		return fmt.Errorf("attach the device program: %w", errno)
-	}
-	return nil
 }
