@@ -1,11 +1,12 @@
 #!/bin/sh
-# Builds the guest kernel from Debian's linux-source package and leaves it here:
+# Builds the guest kernel from Debian's linux-source package, changed by what is in
+# patches/, and leaves it here:
 #
 #   vmlinux-amd64.zst     the kernel, stripped, compressed with zstd
 #   provenance.txt        which source it was made from, and its checksums
 #
 # About 17 minutes on two cores. Needs, from Debian: linux-source build-essential
-# flex bison bc libelf-dev libssl-dev zstd xz-utils. `make kernel` installs them.
+# flex bison bc libelf-dev libssl-dev zstd xz-utils; `make kernel` installs them.
 # JOBS sets the number of parallel jobs, BUILD_DIR a folder to build in.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -19,6 +20,11 @@ fi
 
 tree=$build/linux-source-6.1
 [ -d "$tree" ] || tar -C "$build" -xf "$source"
+for change in "$here"/patches/*.patch; do
+  if ! patch -d "$tree" -p1 -R -s -f --dry-run <"$change" >/dev/null; then # it is not in yet
+    patch -d "$tree" -p1 -s <"$change"
+  fi
+done
 
 # The same source must give the same kernel, wherever it is built.
 export KBUILD_BUILD_USER=boxlite KBUILD_BUILD_HOST=boxlite KBUILD_BUILD_VERSION=1
@@ -44,6 +50,9 @@ chmod 644 "$here/vmlinux-amd64.zst"
 {
   echo "package:          $package"
   echo "source sha256:    $(sha256sum <"$source" | cut -d' ' -f1)"
+  for change in "$here"/patches/*.patch; do
+    echo "patch sha256:     $(sha256sum <"$change" | cut -d' ' -f1) $(basename "$change")"
+  done
   echo "config sha256:    $(sha256sum <"$here/config" | cut -d' ' -f1)"
   echo "compiler:         $(gcc --version | head -n 1)"
   echo "release:          $(make -s -C "$tree" ARCH=x86_64 kernelrelease)"

@@ -75,8 +75,12 @@ func (b *bench) first(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	bar := "≤ 30 ms"
+	if os.Getenv("LAB") == "/lab" { // whose processor is emulated
+		bar = "-"
+	}
 	measure.Row("VMM process start → first vCPU entry", ms(took[0])+", the fastest "+ms(fastest[0]),
-		"without a jail "+ms(took[1])+", the fastest "+ms(fastest[1]), "≤ 30 ms, outside the lab", took[0] <= firstEntry)
+		"without a jail "+ms(took[1])+", the fastest "+ms(fastest[1]), bar, took[0] <= firstEntry)
 	return nil
 }
 

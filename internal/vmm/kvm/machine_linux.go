@@ -43,21 +43,21 @@ func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string, st
 	if err != nil {
 		return nil, err
 	}
-	defer r.closeTheirs()
+	defer r.CloseInherited()
 	defer func() {
 		if err != nil {
-			r.closeOurs()
+			r.Close()
 		}
 	}()
 	m := &machine{console: r.console, done: make(chan struct{})}
-	m.process, err = child.Launch(plan, confined(spec, r.inherited, r.largestDisk))
+	m.process, err = child.Launch(plan, confined(spec, r.Inherited, r.LargestDisk))
 	if err != nil {
 		if _, ok := errors.AsType[*protocol.Error](err); ok {
 			return nil, err
 		}
 		return nil, &protocol.Error{Kind: protocol.KindEngine, Op: opStart, Err: err}
 	}
-	r.closeTheirs() // so that console and sockets end with the VMM
+	r.CloseInherited() // so that console and sockets end with the VMM
 	m.client = newClient(r.control)
 	fd := noFile
 	if state != nil {

@@ -18,17 +18,16 @@ import (
 // device is KVM's.
 const device = "/dev/kvm"
 
-// resources are what a machine is given: what the VMM inherits, and our ends.
+// resources are what a machine is given: what the VMM inherits, as package control has it,
+// and our ends.
 type resources struct {
+	child.Files
+
 	control  *net.UnixConn
 	greeting net.Conn
 	network  net.Conn // nil without a network card
 	output   *os.File // what the guest's console prints
 	console  *console.File
-
-	inherited []*os.File // as package control has them
-	// largestDisk is the size of the largest disk that may be written.
-	largestDisk int64
 }
 
 // openResources opens everything, or nothing.
@@ -36,115 +35,65 @@ func openResources(spec vmm.Spec, device string) (_ *resources, err error) {
 	r := &resources{}
 	defer func() {
 		if err != nil {
-			r.closeTheirs()
-			r.closeOurs()
+			r.Close()
 		}
 	}()
-	if r.console, err = console.Open(spec.Console); err != nil {
+	if r.console, err = r.OpenConsole(spec.Console); err != nil {
 		return nil, err
 	}
 	// The order is that of the descriptors' numbers.
-	conn, err := r.connect(syscall.SOCK_SEQPACKET)
+	conn, err := r.Connect(syscall.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, err
 	}
 	r.control = conn.(*net.UnixConn) // such are all sockets of this family
-	if err := r.pipe(); err != nil {
+	if r.output, err = r.Pipe(); err != nil {
 		return nil, err
 	}
-	if r.greeting, err = r.connect(syscall.SOCK_STREAM); err != nil {
+	if r.greeting, err = r.Connect(syscall.SOCK_STREAM); err != nil {
 		return nil, err
 	}
 	if err := r.openBoot(spec, device); err != nil {
 		return nil, err
 	}
 	if spec.MAC == "" {
-		err = r.open(os.DevNull, os.O_RDONLY)
+		err = r.Open(os.DevNull, os.O_RDONLY)
 	} else {
-		r.network, err = r.connect(syscall.SOCK_STREAM)
+		r.network, err = r.Connect(syscall.SOCK_STREAM)
 	}
 	if err != nil {
 		return nil, err
 	}
 	for _, d := range spec.Disks {
-		if err := r.openDisk(d); err != nil {
+		file, err := r.OpenDisk(d)
+		if err != nil {
 			return nil, err
+		}
+		if err := lockDisk(file, d.ReadOnly); err != nil {
+			return nil, &protocol.Error{
+				Kind: protocol.KindStorage, Op: "lock disk " + d.Serial, Err: err,
+				Hint: "another virtual machine uses this disk: stop it first",
+			}
 		}
 	}
 	return r, nil
 }
 
-// connect makes a connection, and returns our end.
-func (r *resources) connect(kind int) (net.Conn, error) {
-	conn, theirs, err := child.SocketPair(kind)
-	if err != nil {
-		return nil, &protocol.Error{Kind: protocol.KindEngine, Op: "connect to the VMM", Err: err}
-	}
-	r.inherited = append(r.inherited, theirs)
-	return conn, nil
-}
-
-func (r *resources) pipe() error {
-	output, theirs, err := os.Pipe()
-	if err != nil {
-		return &protocol.Error{Kind: protocol.KindEngine, Op: "connect to the VMM", Err: err}
-	}
-	r.output = output
-	r.inherited = append(r.inherited, theirs)
-	return nil
-}
-
 // openBoot opens KVM, and what the machine boots from.
 func (r *resources) openBoot(spec vmm.Spec, device string) error {
-	if err := r.open(device, os.O_RDWR); err != nil {
+	if err := r.Open(device, os.O_RDWR); err != nil {
 		return &protocol.Error{
 			Kind: protocol.KindEngine, Op: "open KVM", Err: err,
 			Hint: "it could be used when this host was probed: see boxlite doctor",
 		}
 	}
 	for _, path := range []string{spec.Kernel, spec.Initrd} {
-		if err := r.open(path, os.O_RDONLY); err != nil {
+		if err := r.Open(path, os.O_RDONLY); err != nil {
 			return &protocol.Error{
 				Kind: protocol.KindStorage, Op: "open what the machine boots from", Err: err,
 				Hint: "remove the home's init folder: what is in it is unpacked again",
 			}
 		}
-	}
-	return nil
-}
-
-func (r *resources) open(path string, mode int) error {
-	file, err := os.OpenFile(path, mode, 0)
-	if err == nil {
-		r.inherited = append(r.inherited, file)
-	}
-	return err
-}
-
-func (r *resources) openDisk(d vmm.Disk) error {
-	mode := os.O_RDWR
-	if d.ReadOnly {
-		mode = os.O_RDONLY
-	}
-	failed := func(err error) error {
-		return &protocol.Error{Kind: protocol.KindStorage, Op: "open disk " + d.Serial, Err: err}
-	}
-	if err := r.open(d.Path, mode); err != nil {
-		return failed(err)
-	}
-	file := r.inherited[len(r.inherited)-1]
-	if err := lockDisk(file, d.ReadOnly); err != nil {
-		return &protocol.Error{
-			Kind: protocol.KindStorage, Op: "lock disk " + d.Serial, Err: err,
-			Hint: "another virtual machine uses this disk: stop it first",
-		}
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return failed(err)
-	}
-	if !d.ReadOnly {
-		r.largestDisk = max(r.largestDisk, info.Size())
 	}
 	return nil
 }
@@ -167,28 +116,4 @@ func lockDisk(file *os.File, readOnly bool) error {
 		failure = nil // a file system without locks
 	}
 	return cmp.Or(err, os.NewSyscallError("fcntl", failure))
-}
-
-func (r *resources) closeTheirs() {
-	for _, f := range r.inherited {
-		_ = f.Close()
-	}
-	r.inherited = nil
-}
-
-func (r *resources) closeOurs() {
-	if r.control != nil {
-		_ = r.control.Close()
-	}
-	for _, conn := range []net.Conn{r.greeting, r.network} {
-		if conn != nil {
-			_ = conn.Close()
-		}
-	}
-	if r.output != nil {
-		_ = r.output.Close()
-	}
-	if r.console != nil {
-		_ = r.console.Close()
-	}
 }

@@ -114,6 +114,9 @@ func kernelCommandLine(spec vmm.Spec, c vmm.Capability) string {
 			// to measure it with.
 			words = append(words, fmt.Sprintf("tsc_early_khz=%d", c.TSCKHz))
 		}
+		// QEMU's local APIC counts nanoseconds. Linux would measure that, and do without a
+		// timer if the host let the processor wait at the wrong moment.
+		words = append(words, "lapic_timer_khz=1000000")
 		if spec.CPUs == 1 {
 			// Code that is patched must be translated again.
 			words = append(words, "noreplace-smp")

@@ -23,12 +23,12 @@ func confined(spec vmm.Spec, c vmm.Capability, r *resources) jail.Process {
 	p := jail.Process{
 		Box: spec.Box, Role: jail.RoleQEMU, Program: c.Program,
 		Args:    arguments(spec, c, r.descriptors()),
-		Files:   r.inherited,
+		Files:   r.Inherited,
 		Read:    append(jail.ProgramFiles(c.Program, "qemu", "qemu-kvm", "seabios", "seavgabios", "ipxe"), spec.Kernel, spec.Initrd),
 		Devices: []string{os.DevNull, "/dev/urandom"},
 		Limits: jail.Limits{
 			MemoryBytes: int64(spec.MemoryMiB)<<20 + spareMemory,
-			FileBytes:   r.largestDisk,
+			FileBytes:   r.LargestDisk,
 			Threads:     spec.CPUs + spareThreads,
 			CPUs:        spec.CPUs + 1, // one for disks and the portal
 		},

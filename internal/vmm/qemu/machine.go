@@ -41,10 +41,10 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 	if err != nil {
 		return nil, err
 	}
-	defer r.closeTheirs()
+	defer r.CloseInherited()
 	defer func() {
 		if err != nil {
-			r.closeOurs()
+			r.Close()
 		}
 	}()
 	m := &machine{console: r.console, done: make(chan struct{})}
@@ -58,7 +58,7 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 			Hint: "it was there when this host was probed: " + installHint(),
 		}
 	}
-	r.closeTheirs() // so that the console ends with QEMU
+	r.CloseInherited() // so that the console ends with QEMU
 	control, err := qmp.New(ctx, r.control, m.handle)
 	if err != nil {
 		_ = m.process.Kill()
