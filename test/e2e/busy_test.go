@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/boxlite-go/boxlite"
-	"github.com/boxlite-go/boxlite/internal/shim"
 )
 
 // TestStartOnABusyHost starts a box whose machine is stopped again and again, for longer than
@@ -42,15 +41,11 @@ func TestStartOnABusyHost(t *testing.T) {
 // many times it did. Then slow hosts have time for the rest.
 func hamper(ctx context.Context, dir string) (stops int) {
 	vmm := 0
-	for vmm == 0 && ctx.Err() == nil {
-		client, err := shim.Connect(ctx, dir)
-		if err != nil {
-			continue // it isn't there yet
+	for vmm == 0 {
+		if ctx.Err() != nil {
+			return 0
 		}
-		if status, err := client.Status(ctx); err == nil {
-			vmm = int(status.GetVmmPid())
-		}
-		_ = client.Close()
+		vmm, _ = findVMM(ctx, dir) // fails while there is no shim
 	}
 	for stops < 150 && wait(ctx, 10*time.Millisecond) {
 		if syscall.Kill(vmm, syscall.SIGSTOP) != nil {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"syscall"
 	"testing"
@@ -16,16 +17,22 @@ func processesOf(t *testing.T, dir string) (shimPID, vmmPID int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := shim.Connect(t.Context(), dir)
+	vmmPID, err = findVMM(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return shimPID, vmmPID
+}
+
+// findVMM returns the VMM of a box, as its shim knows it: 0 if there is none yet.
+func findVMM(ctx context.Context, dir string) (int, error) {
+	client, err := shim.Connect(ctx, dir)
+	if err != nil {
+		return 0, err
 	}
 	defer client.Close()
-	status, err := client.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return shimPID, int(status.GetVmmPid())
+	status, err := client.Status(ctx)
+	return int(status.GetVmmPid()), err
 }
 
 // TestKilledProcesses kills what holds a box while a command runs in it (test/faults

@@ -43,7 +43,6 @@ func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string, st
 	if err != nil {
 		return nil, err
 	}
-	defer r.CloseInherited()
 	defer func() {
 		if err != nil {
 			r.Close()

@@ -41,7 +41,6 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 	if err != nil {
 		return nil, err
 	}
-	defer r.CloseInherited()
 	defer func() {
 		if err != nil {
 			r.Close()
