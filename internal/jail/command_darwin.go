@@ -42,8 +42,13 @@ func (p Plan) Command(process Process) (*Command, error) {
 	return &Command{cmd}, nil
 }
 
-// Start starts the process.
-func (c *Command) Start() error { return c.cmd.Start() }
+// Start starts the process, unless ctx has ended.
+func (c *Command) Start(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return c.cmd.Start()
+}
 
 // Wait waits until the program has ended.
 func (c *Command) Wait() error { return c.cmd.Wait() }

@@ -1,6 +1,7 @@
 package jail
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,8 +83,9 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 }
 
 // Start starts the process and returns when it has become the program. If a layer
-// can't be built, nothing runs. The process is killed when the calling thread ends.
-func (c *Command) Start() error {
+// can't be built, or ctx ends before, nothing runs. The process is killed when the calling
+// thread ends.
+func (c *Command) Start(ctx context.Context) error {
 	err := c.start()
 	if c.report == nil {
 		return err
@@ -95,7 +97,12 @@ func (c *Command) Start() error {
 		_ = c.Close()
 		return layerError(Namespaces, err)
 	}
+	// Its end ends the conversation.
+	stop := context.AfterFunc(ctx, func() { _ = c.Kill() })
 	err = c.converse()
+	if !stop() {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		_ = c.cmd.Process.Kill()
 		_ = c.cmd.Wait()

@@ -265,7 +265,7 @@ func runHostile(t *testing.T, hostile string, p Plan, role Role, task task) []st
 	}
 	runtime.LockOSThread() // the process dies with the thread
 	defer runtime.UnlockOSThread()
-	err = c.Start()
+	err = c.Start(t.Context())
 	theirs.Close()
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 )
@@ -61,8 +62,14 @@ func probe(ctx context.Context, exe string) (Support, error) {
 	return s, nil
 }
 
+// tryLimit is for one jail, on a busy host: a kernel that does not answer must not stop
+// who only asks what there is.
+const tryLimit = 30 * time.Second
+
 // try builds a jail with the layers of s.
 func try(ctx context.Context, exe string, s Support) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, tryLimit, layerError("", fmt.Errorf("it did not come about within %v", tryLimit)))
+	defer cancel()
 	p := Plan{Layers: s.Layers}
 	if p.Has(Cgroup) {
 		p.Cgroups = cgroupDirs(s.parents, tryName())
@@ -76,11 +83,11 @@ func try(ctx context.Context, exe string, s Support) error {
 	}
 	runtime.LockOSThread() // the process dies with the thread
 	defer runtime.UnlockOSThread()
-	stop := context.AfterFunc(ctx, func() { _ = c.report.Close() })
-	defer stop()
-	if err := c.Start(); err != nil {
+	if err := c.Start(ctx); err != nil {
 		return err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = c.Kill() })
+	defer stop()
 	return c.Wait()
 }
 

@@ -142,7 +142,7 @@ func runSelf(t *testing.T, p Plan) (string, error) {
 	}
 	runtime.LockOSThread() // the process dies with the thread
 	defer runtime.UnlockOSThread()
-	err = c.Start()
+	err = c.Start(t.Context())
 	theirs.Close()
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"context"
 	"net"
 	"os"
 	"runtime"
@@ -31,12 +32,12 @@ type Process struct {
 	at  time.Time
 }
 
-// Launch starts a program in a jail.
+// Launch starts a program in a jail. When ctx ends, a program that runs goes on.
 //
 // On Linux it is killed when the thread that started it ends, which is how the
 // kernel understands "parent". Hence one goroutine keeps a thread to itself for
 // as long as the program runs: this thread ends with the whole process only.
-func Launch(plan jail.Plan, program jail.Process) (*Process, error) {
+func Launch(ctx context.Context, plan jail.Plan, program jail.Process) (*Process, error) {
 	p := &Process{Stderr: console.NewTail(maxStderr), exited: make(chan struct{})}
 	program.Stderr = p.Stderr
 	var err error
@@ -47,7 +48,7 @@ func Launch(plan jail.Plan, program jail.Process) (*Process, error) {
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := p.command.Start()
+		err := p.command.Start(ctx)
 		started <- err
 		if err != nil {
 			return

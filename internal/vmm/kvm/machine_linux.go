@@ -49,7 +49,7 @@ func start(ctx context.Context, spec vmm.Spec, plan jail.Plan, device string, st
 		}
 	}()
 	m := &machine{console: r.console, done: make(chan struct{})}
-	m.process, err = child.Launch(plan, confined(spec, r.Inherited, r.LargestDisk))
+	m.process, err = child.Launch(ctx, plan, confined(spec, r.Inherited, r.LargestDisk))
 	if err != nil {
 		if _, ok := errors.AsType[*protocol.Error](err); ok {
 			return nil, err

@@ -47,7 +47,7 @@ func start(ctx context.Context, spec vmm.Spec, c vmm.Capability, plan jail.Plan)
 		}
 	}()
 	m := &machine{console: r.console, done: make(chan struct{})}
-	m.process, err = child.Launch(plan, confined(spec, c, r))
+	m.process, err = child.Launch(ctx, plan, confined(spec, c, r))
 	if err != nil {
 		if _, ok := errors.AsType[*protocol.Error](err); ok {
 			return nil, err

@@ -23,7 +23,7 @@ func tryProgram(ctx context.Context, program, accelerator string) error {
 	if err != nil {
 		return err
 	}
-	p, err := child.Launch(jail.Plan{}, jail.Process{
+	p, err := child.Launch(ctx, jail.Plan{}, jail.Process{
 		Program: program, Args: append(bareArguments(accelerator, child.FirstFile), "-S"), Files: []*os.File{theirs},
 	})
 	_ = theirs.Close()
