@@ -93,9 +93,9 @@ func TestDetachKeys(t *testing.T) {
 	home := t.TempDir()
 	boxlite := func(args ...string) string {
 		t.Helper()
-		out, err := exec.Command(program, append([]string{"--home", home}, args...)...).CombinedOutput()
+		out, err := ask(append([]string{"--home", home}, args...)...)
 		if err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
+			t.Fatal(err)
 		}
 		return string(out)
 	}

@@ -1,12 +1,16 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -49,9 +53,7 @@ func needMachine(t *testing.T) boxlite.RuntimeInfo {
 	if testing.Short() {
 		t.Skip("starts virtual machines, and -short is set")
 	}
-	cmd := exec.Command(program, "info", "--format", "json")
-	cmd.Env = append(os.Environ(), "BOXLITE_HOME="+t.TempDir())
-	out, err := cmd.Output()
+	out, err := ask("--home", t.TempDir(), "info", "--format", "json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,6 +67,26 @@ func needMachine(t *testing.T) boxlite.RuntimeInfo {
 	return info
 }
 
+// patience is what one command gets on a busy host. Then it is asked what it waits for:
+// with SIGQUIT, Go's runtime tells.
+const patience = 5 * time.Minute
+
+// ask runs the command and returns what it prints.
+func ask(args ...string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stderr = &complaints
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 10 * time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		err = fmt.Errorf("%v: %w\n%s%s", args, err, out, complaints.Bytes())
+	}
+	return out, err
+}
+
 func TestScripts(t *testing.T) {
 	needMachine(t)
 	testscript.Run(t, testscript.Params{
@@ -74,9 +96,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PROGRAM", program)
 			env.Setenv("BOXLITE_HOME", env.WorkDir+"/home")
 			env.Defer(func() {
-				cmd := exec.Command(program, "--home", env.WorkDir+"/home", "rm", "--all", "--force")
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("clean up: %v\n%s", err, out)
+				if _, err := ask("--home", env.WorkDir+"/home", "rm", "--all", "--force"); err != nil {
+					t.Error("clean up: ", err)
 				}
 			})
 			return nil

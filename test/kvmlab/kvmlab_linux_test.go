@@ -17,7 +17,7 @@ import (
 )
 
 // limit is for one job, on a busy host.
-const limit = 30 * time.Minute
+const limit = 25 * time.Minute
 
 // run does a job, and returns what its command wrote.
 func run(t *testing.T, job Job) (status int, stdout, stderr string) {
@@ -217,7 +217,7 @@ func exists(path string) bool {
 func TestEndToEnd(t *testing.T) {
 	files := map[string]string{
 		"boxlite":  build(t, "build", "-buildvcs=false", "-ldflags=-s -w", "../../cmd/boxlite"),
-		"e2e.test": build(t, "test", "-c", "../e2e"), "testdata": "../e2e/testdata",
+		"e2e.test": build(t, "test", "-c", "../e2e"), "testdata": "../e2e/testdata", "waits.sh": "waits.sh",
 	}
 	for _, name := range []string{"leaver", "panicky", "silent"} {
 		files["agents/"+name] = build(t, "build", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-gcflags=all=-l", "../e2e/testdata/agents/"+name)
@@ -229,7 +229,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			status, stdout, stderr := run(t, Job{
-				Command: []string{"sh", "-c", `BOXLITE_TEST_PROGRAM="$LAB/boxlite" BOXLITE_TEST_AGENTS="$LAB/agents" exec ./e2e.test -test.v -test.parallel 2 -test.timeout 28m ` + choose},
+				Command: []string{"sh", "-c", `BOXLITE_TEST_PROGRAM="$LAB/boxlite" BOXLITE_TEST_AGENTS="$LAB/agents" exec ./waits.sh 1080 ./e2e.test -test.v -test.parallel 2 -test.timeout 20m ` + choose},
 				Files:   files, MemoryMiB: 4096,
 			})
 			report(t, stdout)
