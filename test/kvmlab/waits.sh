@@ -8,8 +8,9 @@ while [ "$left" -gt 0 ]; do
   sleep 1
   left=$((left - 1))
 done && for task in /proc/[0-9]*/task/*; do
-  [ -s "${task%/task/*}/cmdline" ] || continue
-  echo "thread ${task##*/} of $(tr '\0' ' ' <"${task%/task/*}/cmdline" | cut -c 1-100)"
+  command=$(tr '\0' ' ' <"${task%/task/*}/cmdline" | cut -c 1-100)
+  [ -n "$command" ] || continue # one of the kernel's own
+  echo "thread ${task##*/} of $command"
   grep -E '^(State|voluntary|nonvoluntary)' "$task/status"
   sed 's/^/    /' "$task/stack"
 done >&2 2>/dev/null &
