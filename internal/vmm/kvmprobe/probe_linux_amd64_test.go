@@ -68,12 +68,55 @@ func TestBadGuests(t *testing.T) {
 			if err != nil {
 				t.Skipf("no guest can run here: %v", err)
 			}
-			err = probe(t.Context(), kvm, test.code)
+			err = attempt(t.Context(), kvm, test.code, first)
 			if errors.Is(err, ErrCreate) {
 				t.Skip(err)
 			}
 			if !errors.Is(err, test.want) || err != nil && !bytes.Contains([]byte(err.Error()), []byte(test.text)) {
 				t.Errorf("error %v, want %v: %s", err, test.want, test.text)
+			}
+		})
+	}
+}
+
+// TestSlowGuestsGetAnotherChance: only what is sure ends the probe at once, or stays so.
+func TestSlowGuestsGetAnotherChance(t *testing.T) {
+	stalled := func(step byte) error {
+		c := &vcpu{step: step}
+		return fail(ErrTooSlow, c.after(&stall{step}))
+	}
+	late := fail(ErrTooSlow, context.DeadlineExceeded)
+	for _, test := range []struct {
+		name     string
+		errs     []error // of one attempt after the other
+		want     error
+		attempts int
+	}{
+		{"works", []error{nil}, nil, 1},
+		{"works at last", []error{stalled(3), late, nil}, nil, 3},
+		{"stalls here and there", []error{stalled(3), stalled(4), stalled(3)}, ErrTooSlow, 3},
+		{"stalls and is late", []error{stalled(3), late, stalled(3)}, ErrTooSlow, 3},
+		{"always stalls at one step", []error{stalled(3), stalled(3), stalled(3)}, ErrGuest, 3},
+		{"does not run", []error{fail(ErrGuest, nil)}, ErrGuest, 1},
+		{"stalls, then does not run", []error{stalled(3), fail(ErrGuest, nil)}, ErrGuest, 2},
+		{"can't be stopped", []error{fail(ErrTooSlow, errStuck)}, ErrTooSlow, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var given []limits
+			err := probe(t.Context(), func(l limits) error {
+				given = append(given, l)
+				return test.errs[len(given)-1]
+			})
+			if !errors.Is(err, test.want) || Transient(err) != errors.Is(test.want, ErrTooSlow) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+			if len(given) != test.attempts {
+				t.Fatalf("%d attempts, want %d", len(given), test.attempts)
+			}
+			for i, l := range given[1:] {
+				if l.stall != 2*given[i].stall || l.total != 2*given[i].total {
+					t.Errorf("attempt %d had %v, and the next %v", i, given[i], l)
+				}
 			}
 		})
 	}

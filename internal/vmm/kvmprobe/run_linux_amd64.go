@@ -133,6 +133,11 @@ func prepareCPU(kvm, cpu int) error {
 
 var errStalled = errors.New("it did nothing more")
 
+// stall is errStalled after a step.
+type stall struct{ step byte }
+
+func (*stall) Error() string { return errStalled.Error() }
+
 // vcpu is the guest's processor.
 type vcpu struct {
 	fd     int
@@ -142,20 +147,25 @@ type vcpu struct {
 	stored [8]byte // what the guest wrote where there is no memory
 }
 
-// run lets the guest run to its last step, for as long as ctx allows.
-func (c *vcpu) run(ctx context.Context) error {
+// run lets the guest run to its last step, for as long as ctx allows, and as long as no step
+// uses more of the processor than limit.
+func (c *vcpu) run(ctx context.Context, limit time.Duration) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	progress := newWatchdog(unix.Gettid(), func() { cancel(errStalled) })
+	progress := newWatchdog(unix.Gettid(), limit, func() { cancel(errStalled) })
 	defer progress.stop()
 	defer c.stopWith(ctx, unix.Gettid())()
 	for {
 		_, err := ioctl(c.fd, kvmRun, 0)
 		switch {
 		case ctx.Err() != nil:
-			return fail(ErrTooSlow, c.after(context.Cause(ctx)))
+			cause := context.Cause(ctx)
+			if errors.Is(cause, errStalled) {
+				cause = &stall{c.step}
+			}
+			return fail(ErrTooSlow, c.after(cause))
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			continue // a signal, not for us
 		case err != nil:

@@ -7,11 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watchdog acts when a thread has used stallLimit of the processor without
+// watchdog acts when a thread has used more than limit of the processor without
 // progress. Time that passes while others run does not count: a busy host is
 // no broken one.
 type watchdog struct {
 	clock int32 // the thread's
+	limit time.Duration
 	act   func()
 
 	mu    sync.Mutex
@@ -20,14 +21,14 @@ type watchdog struct {
 	over  bool
 }
 
-func newWatchdog(thread int, act func()) *watchdog {
+func newWatchdog(thread int, limit time.Duration, act func()) *watchdog {
 	// A thread's clock is its number, inverted, and two flags (linux/posix-timers.h).
 	const perThread, scheduled = 4, 2
-	w := &watchdog{clock: int32(^thread<<3 | perThread | scheduled), act: act}
+	w := &watchdog{clock: int32(^thread<<3 | perThread | scheduled), limit: limit, act: act}
 	w.since = w.used()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(stallLimit, w.check)
+	w.timer = time.AfterFunc(limit, w.check)
 	return w
 }
 
@@ -53,7 +54,7 @@ func (w *watchdog) check() {
 	if w.over {
 		return
 	}
-	if left := stallLimit - (w.used() - w.since); left > 0 {
+	if left := w.limit - (w.used() - w.since); left > 0 {
 		w.timer.Reset(max(left, time.Millisecond))
 		return
 	}
