@@ -64,6 +64,10 @@ func needMachine(t *testing.T) boxlite.RuntimeInfo {
 	if info.Error != "" {
 		t.Fatal("no engine works on this host: ", info.Error)
 	}
+	// Tests of one engine must not pass with another.
+	if want := os.Getenv("BOXLITE_TEST_ENGINE"); want != "" && info.Engine != want {
+		t.Fatalf("the engine is %q, not %q: %s", info.Engine, want, info.Note)
+	}
 	return info
 }
 
