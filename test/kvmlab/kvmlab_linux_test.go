@@ -17,7 +17,7 @@ import (
 )
 
 // limit is for one job, on a busy host.
-const limit = 25 * time.Minute
+const limit = 30 * time.Minute
 
 // run does a job, and returns what its command wrote.
 func run(t *testing.T, job Job) (status int, stdout, stderr string) {
@@ -229,7 +229,7 @@ func TestEndToEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			status, stdout, stderr := run(t, Job{
-				Command: []string{"sh", "-c", `export BOXLITE_TEST_ENGINE=kvm; BOXLITE_TEST_PROGRAM="$LAB/boxlite" BOXLITE_TEST_AGENTS="$LAB/agents" exec ./waits.sh 1080 ./e2e.test -test.v -test.parallel 2 -test.timeout 20m ` + choose},
+				Command: []string{"sh", "-c", `export BOXLITE_TEST_ENGINE=kvm; BOXLITE_TEST_PROGRAM="$LAB/boxlite" BOXLITE_TEST_AGENTS="$LAB/agents" exec ./waits.sh 1560 ./e2e.test -test.v -test.parallel 2 -test.timeout 28m ` + choose},
 				Files:   files, MemoryMiB: 4096,
 			})
 			report(t, stdout)
