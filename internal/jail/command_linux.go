@@ -83,7 +83,7 @@ func (p Plan) command(executable string, process Process) (*Command, error) {
 }
 
 // Start starts the process and returns when it has become the program. If a layer
-// can't be built, or ctx ends before, nothing runs. The process is killed when the calling
+// can't be built, or ctx ends meanwhile, nothing runs. The process is killed when the calling
 // thread ends.
 func (c *Command) Start(ctx context.Context) error {
 	err := c.start()

@@ -229,7 +229,8 @@ func TestEndToEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			status, stdout, stderr := run(t, Job{
-				Command: []string{"sh", "-c", `export BOXLITE_TEST_ENGINE=kvm; BOXLITE_TEST_PROGRAM="$LAB/boxlite" BOXLITE_TEST_AGENTS="$LAB/agents" exec ./waits.sh 1560 ./e2e.test -test.v -test.parallel 2 -test.timeout 28m ` + choose},
+				Command: []string{"sh", "-c", `BOXLITE_TEST_PROGRAM="$LAB/boxlite" BOXLITE_TEST_AGENTS="$LAB/agents" exec ./waits.sh 1560 ./e2e.test -test.v -test.parallel 2 -test.timeout 28m ` + choose},
+				Env:     []string{"BOXLITE_TEST_ENGINE=kvm"},
 				Files:   files, MemoryMiB: 4096,
 			})
 			report(t, stdout)

@@ -53,7 +53,7 @@ func Probe(ctx context.Context) error {
 
 // probe makes attempts until one says for sure what there is.
 func probe(ctx context.Context, attempt func(limits) error) (err error) {
-	var stalls []byte
+	var stalls []byte // the steps after which guests did nothing more
 	for n := range attempts {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -62,12 +62,12 @@ func probe(ctx context.Context, attempt func(limits) error) (err error) {
 		if !errors.Is(err, ErrTooSlow) || errors.Is(err, errStuck) {
 			return err
 		}
-		if s, ok := errors.AsType[*stall](err); ok {
+		if s, ok := errors.AsType[*stopped](err); ok && errors.Is(s.cause, errStalled) {
 			stalls = append(stalls, s.step)
 		}
 	}
-	if b, ok := errors.AsType[*because](err); ok && len(stalls) == attempts && len(slices.Compact(stalls)) == 1 {
-		return fail(ErrGuest, b.cause)
+	if s, ok := errors.AsType[*stopped](err); ok && len(stalls) == attempts && len(slices.Compact(stalls)) == 1 {
+		return fail(ErrGuest, s)
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func TestBadGuests(t *testing.T) {
 		{"ends", []byte{0xb0, 0xff, 0xe6, 0x10}, nil, ""},                                      // out 0xff, $0x10
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			kvm, err := os.OpenFile(device, os.O_RDWR, 0)
+			kvm, err := openDevice()
 			if err != nil {
 				t.Skipf("no guest can run here: %v", err)
 			}
@@ -83,7 +83,7 @@ func TestBadGuests(t *testing.T) {
 func TestSlowGuestsGetAnotherChance(t *testing.T) {
 	stalled := func(step byte) error {
 		c := &vcpu{step: step}
-		return fail(ErrTooSlow, c.after(&stall{step}))
+		return fail(ErrTooSlow, c.after(errStalled))
 	}
 	late := fail(ErrTooSlow, context.DeadlineExceeded)
 	for _, test := range []struct {

@@ -133,11 +133,6 @@ func prepareCPU(kvm, cpu int) error {
 
 var errStalled = errors.New("it did nothing more")
 
-// stall is errStalled after a step.
-type stall struct{ step byte }
-
-func (*stall) Error() string { return errStalled.Error() }
-
 // vcpu is the guest's processor.
 type vcpu struct {
 	fd     int
@@ -161,11 +156,7 @@ func (c *vcpu) run(ctx context.Context, limit time.Duration) error {
 		_, err := ioctl(c.fd, kvmRun, 0)
 		switch {
 		case ctx.Err() != nil:
-			cause := context.Cause(ctx)
-			if errors.Is(cause, errStalled) {
-				cause = &stall{c.step}
-			}
-			return fail(ErrTooSlow, c.after(cause))
+			return fail(ErrTooSlow, c.after(context.Cause(ctx)))
 		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN):
 			continue // a signal, not for us
 		case err != nil:
@@ -241,10 +232,20 @@ func (c *vcpu) handleExit() error {
 }
 
 // after says how far the guest had come.
-func (c *vcpu) after(err error) error {
-	done, ok := steps[c.step]
-	if !ok {
-		done = fmt.Sprintf("step %d", c.step)
-	}
-	return fmt.Errorf("after %s: %w", done, err)
+func (c *vcpu) after(err error) error { return &stopped{c.step, err} }
+
+// stopped is why a guest did not get to its last step, and to which it did.
+type stopped struct {
+	step  byte
+	cause error
 }
+
+func (s *stopped) Error() string {
+	done, ok := steps[s.step]
+	if !ok {
+		done = fmt.Sprintf("step %d", s.step)
+	}
+	return fmt.Sprintf("after %s: %v", done, s.cause)
+}
+
+func (s *stopped) Unwrap() error { return s.cause }
