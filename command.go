@@ -60,6 +60,9 @@ type Command struct {
 	// the command is one to join ([Box.Attach], [Box.AttachExecution]). Less than 0
 	// means with what is written from now on.
 	StdoutOffset, StderrOffset int64
+	// MustRun keeps a command made by [Box.Attach] from starting the box, which would run
+	// its main process again: if it does not run, the error is of kind [ErrInvalidState].
+	MustRun bool
 
 	box    *Box
 	target string // the execution to join; empty starts a new one
@@ -92,7 +95,7 @@ func (b *Box) Command(name string, args ...string) *Command {
 }
 
 // Attach returns a Command that is the box's main process. Its Start starts the
-// box if it does not run, and then misses nothing of what the main process
+// box if it does not run, unless MustRun is set, and then misses nothing of what the main process
 // writes; or joins the main process that runs, with up to 1 MiB of each stream
 // that it wrote before. Args, Env, Dir, User and TTY are the box's; Stdin is
 // written only if [BoxSpec.Stdin] is set.

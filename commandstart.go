@@ -117,7 +117,7 @@ func (c *Command) startMain(ctx context.Context) (*attachment, error) {
 		}
 		return rpc.FromStatus(err)
 	}
-	how := launch{size: c.size(), begin: begin}
+	how := launch{size: c.size(), begin: begin, mustRun: c.MustRun}
 	var r *run
 	var err error
 	if c.last != nil {

@@ -33,6 +33,8 @@ type launch struct {
 	// lazy starts happen because something needs the box to run. They don't
 	// repeat a job.
 	lazy bool
+	// mustRun has a box that does not run stay so.
+	mustRun bool
 	// size is the main process's terminal.
 	size *boxlitev1.TerminalSize
 	// restart is set if the box's restart policy starts it.
@@ -101,6 +103,8 @@ func (rt *Runtime) startIdle(ctx context.Context, l *box.Locked, o launch) (*run
 		return nil, cannot("use", l.Record, hintPaused(l.Record))
 	case !status.Startable():
 		return nil, cannot("start", l.Record, "wait until it has stopped")
+	case o.mustRun:
+		return nil, cannot("attach to", l.Record, "start it and stay with it with: boxlite start -a "+l.Config.Label())
 	case o.lazy && l.Config.NoAutoResume && status != box.Configured:
 		return nil, cannot("use", l.Record, "start it first: it was made with NoAutoResume, or --no-auto-resume")
 	case o.lazy && l.Config.Job() && status != box.Configured:

@@ -135,14 +135,8 @@ func (a *app) joinMain(ctx context.Context, name string, o joinOptions) error {
 		if err != nil {
 			return err
 		}
-		if o.mustRun && info.Status != boxlite.StatusRunning {
-			return &boxlite.Error{
-				Kind: boxlite.ErrInvalidState, Op: "attach to the box", Box: label(info),
-				Err:  fmt.Errorf("it is %s", info.Status),
-				Hint: "start it and stay with it with: boxlite start -a " + label(info),
-			}
-		}
 		command := box.Attach()
+		command.MustRun = o.mustRun
 		command.TTY = info.TTY
 		if o.interactive && info.Stdin {
 			command.Stdin = a.stdin

@@ -103,6 +103,14 @@ func TestMainProcess(t *testing.T) {
 	if err := box.Command("true").Run(t.Context()); !errors.Is(err, boxlite.ErrInvalidState) || boxlite.HintOf(err) == "" {
 		t.Errorf("a command in a job that has ended: %v", err)
 	}
+	late := box.Attach()
+	late.MustRun = true
+	if err := late.Start(t.Context()); !errors.Is(err, boxlite.ErrInvalidState) || !strings.Contains(boxlite.HintOf(err), "start -a") {
+		t.Errorf("attached to a main process that has ended: %v", err)
+	}
+	if info, err := box.Info(t.Context()); err != nil || info.Status != boxlite.StatusStopped {
+		t.Errorf("it was started again: %s, %v", info.Status, err)
+	}
 	var logged []string
 	for line, err := range box.Logs(t.Context(), boxlite.LogOptions{}) {
 		if err != nil {
